@@ -1,0 +1,30 @@
+//! `kit` packs AI models, datasets, code and docs into immutable, content-addressed packages
+//! (`ModelKit`s), keeps them in a local store and takes them out again, whole or in part.
+//!
+//! The modules stand in layers; each may use only those below it (`tests/it/layering.rs`):
+//!
+//! - vocabulary, values and rules that touch nothing outside:
+//!   [`digest`], [`progress`], [`reference`], [`oci`], [`kitfile`] (only its `mod.rs` opens a
+//!   file), [`filter`];
+//! - mechanisms, each of which talks to one thing outside and knows no other:
+//!   [`platform`] (what operating systems do differently), [`config`] (environment),
+//!   [`archive`] (directories being packed or unpacked), [`store`] (the local store);
+//! - operations, one file a use case: [`ops`];
+//! - the terminal: [`cli`].
+//!
+//! `docs/architecture.md` tells how they work together, `docs/format.md` what they write.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod archive;
+pub mod cli;
+pub mod config;
+pub mod digest;
+pub mod filter;
+pub mod kitfile;
+pub mod oci;
+pub mod ops;
+pub mod platform;
+pub mod progress;
+pub mod reference;
+pub mod store;

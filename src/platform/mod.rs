@@ -1,0 +1,71 @@
+//! What operating systems do differently, behind one set of names.
+//!
+//! Everything here is about files: making changes durable, renaming without replacing, telling
+//! whether a file is still the one that was seen.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as system;
+#[cfg(not(unix))]
+mod other;
+#[cfg(not(unix))]
+use other as system;
+
+use std::{
+    fs::{File, Metadata},
+    io,
+    path::Path,
+};
+
+/// What the file system tells about one version of a file. Two equal stamps taken at least one
+/// clock tick apart mean the content was not changed in between by ordinary writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileStamp {
+    /// The device the file is on (0 where there is no such number).
+    pub device: u64,
+    /// The file's number on that device (0 where there is no such number).
+    pub inode: u64,
+    /// The length in bytes.
+    pub size: u64,
+    /// When the content last changed, in nanoseconds since 1970.
+    pub modified: i64,
+    /// When the content or its description last changed, in nanoseconds since 1970.
+    pub changed: i64,
+}
+
+impl FileStamp {
+    /// Reads the stamp out of `metadata`.
+    pub fn of(metadata: &Metadata) -> Self {
+        system::stamp(metadata)
+    }
+}
+
+/// Makes the names in directory `path` durable. Without effect where directories cannot be
+/// synced (Windows, which journals names by itself).
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    system::sync_dir(path)
+}
+
+/// Makes all that was written to the file system holding `file` durable: one call in place of a
+/// sync of each of many files.
+pub fn sync_file_system(file: &File) -> io::Result<()> {
+    system::sync_file_system(file)
+}
+
+/// Renames `from` to `to` only if nothing is at `to`: fails with [`io::ErrorKind::AlreadyExists`]
+/// otherwise. Both are relative to the open directories.
+pub fn rename_new(
+    from_dir: &cap_std::fs::Dir,
+    from: &Path,
+    to_dir: &cap_std::fs::Dir,
+    to: &Path,
+) -> io::Result<()> {
+    system::rename_new(from_dir, from, to_dir, to)
+}
+
+/// Returns how many bytes an ordinary user can still write to the file system holding `path`;
+/// `None` where that cannot be told.
+pub fn free_space(path: &Path) -> Option<u64> {
+    system::free_space(path)
+}
