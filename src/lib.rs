@@ -4,7 +4,7 @@
 //! The modules stand in layers; each may use only those below it (`tests/it/layering.rs`):
 //!
 //! - vocabulary, values and rules that touch nothing outside:
-//!   [`digest`], [`progress`], [`suggest`], [`reference`], [`oci`], [`kitfile`] (only
+//!   [`digest`], [`progress`], [`suggest`], [`glob`], [`reference`], [`oci`], [`kitfile`] (only
 //!   its `mod.rs` opens a file), [`filter`];
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment),
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod filter;
+pub mod glob;
 pub mod kitfile;
 pub mod oci;
 pub mod ops;
