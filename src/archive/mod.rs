@@ -1,1 +1,19 @@
-//! (being written)
+//! Directories being packed or unpacked.
+//!
+//! - [`walk`] looks at a context once and gives every path to its layer, under the rules of
+//!   [`ignore`]; the result is a [`tree`].
+//! - [`pack`] turns one layer of a tree into a deterministic archive.
+
+mod error;
+mod header;
+pub mod ignore;
+mod link;
+mod names;
+mod owners;
+pub mod pack;
+#[cfg(test)]
+mod tests;
+pub mod tree;
+pub mod walk;
+
+pub use error::{Error, LinkProblem, LinkReason};

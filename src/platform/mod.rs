@@ -69,3 +69,36 @@ pub fn rename_new(
 pub fn free_space(path: &Path) -> Option<u64> {
     system::free_space(path)
 }
+
+/// Opens `path` for reading without waiting for a writer (a fifo) and, unless `follow` is set,
+/// without following a link that stands there.
+pub fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
+    system::open_to_read(path, follow)
+}
+
+/// Fills `buffer` with the bytes of `file` from `offset` on; the file's own position is not used.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    system::read_exact_at(file, buffer, offset)
+}
+
+/// Writes `buffer` to `file` from `offset` on; the file's own position is not used.
+pub fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    system::write_all_at(file, buffer, offset)
+}
+
+/// Returns the permission bits, with setuid, setgid and sticky, as Unix has them; elsewhere those
+/// of an ordinary file or folder.
+pub fn mode(metadata: &Metadata) -> u32 {
+    system::mode(metadata)
+}
+
+/// Returns the bytes of a file name as an archive holds them: as they are on Unix, UTF-8
+/// elsewhere. `None` for a name that has no such form.
+pub fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
+    system::name_bytes(name)
+}
+
+/// Returns the path of which an archive holds `bytes`. `None` for one that has no such form here.
+pub fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
+    system::path_from_bytes(bytes)
+}

@@ -1,6 +1,7 @@
 //! Everything that is not Unix: in practice Windows.
 
 use std::{
+    ffi::OsStr,
     fs::{File, Metadata},
     io,
     path::Path,
@@ -50,4 +51,47 @@ pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -
 
 pub(super) fn free_space(_path: &Path) -> Option<u64> {
     None
+}
+
+pub(super) fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
+    if !follow && std::fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other("a link stands there"));
+    }
+    File::open(path)
+}
+
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.seek_read(&mut buffer[done..], offset + done as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => done += read,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.seek_write(&buffer[done..], offset + done as u64)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => done += written,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn mode(metadata: &Metadata) -> u32 {
+    if metadata.is_dir() { 0o755 } else { 0o644 }
+}
+
+pub(super) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
+    name.to_str().map(str::as_bytes)
+}
+
+pub(super) fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
+    std::str::from_utf8(bytes).ok().map(Path::new)
 }

@@ -1,9 +1,13 @@
 //! Unix: Linux, macOS and the BSDs.
 
 use std::{
-    fs::{File, Metadata},
+    ffi::OsStr,
+    fs::{File, Metadata, OpenOptions},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
@@ -65,4 +69,44 @@ pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -
 pub(super) fn free_space(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+pub(super) fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(buffer, offset)
+}
+
+pub(super) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(buffer, offset)
+}
+
+pub(super) fn mode(metadata: &Metadata) -> u32 {
+    metadata.mode() & 0o7777
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems have names without bytes"
+)]
+pub(super) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
+    Some(name.as_bytes())
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems have bytes without a path"
+)]
+pub(super) fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
+    Some(Path::new(OsStr::from_bytes(bytes)))
 }

@@ -1,0 +1,154 @@
+//! Links in a context, judged by where they end.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    error::{LinkProblem, LinkReason},
+    ignore::IgnoreRules,
+};
+use crate::platform::{self, FileStamp};
+
+/// What becomes of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FollowLinks {
+    /// A link that ends inside the context is packed as what it leads to; any other is an error.
+    /// The context being a Hugging Face cache snapshot, its `blobs` folder counts as inside.
+    #[default]
+    Context,
+    /// Every link is packed as what it leads to, and those that lead outside are listed.
+    All,
+    /// Links are left out, each with a warning.
+    Skip,
+}
+
+/// Where a link ends.
+pub(super) struct End {
+    pub(super) metadata: fs::Metadata,
+    pub(super) on_disk: PathBuf,
+}
+
+/// Judges the links of one context.
+pub(super) struct Links<'a> {
+    root: PathBuf,
+    rules: &'a IgnoreRules,
+    follow: FollowLinks,
+    /// The `blobs` folder of a Hugging Face cache whose snapshot the context is.
+    cache_blobs: Option<PathBuf>,
+    from_cache: u64,
+    notes: Vec<String>,
+}
+
+impl<'a> Links<'a> {
+    /// `root` is the canonical path of the context.
+    pub(super) fn new(root: &Path, rules: &'a IgnoreRules, follow: FollowLinks) -> Self {
+        // <cache>/models--org--name/snapshots/<revision>, beside <cache>/models--org--name/blobs
+        let cache_blobs = root
+            .parent()
+            .filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"))
+            .and_then(Path::parent)
+            .map(|repository| repository.join("blobs"))
+            .filter(|blobs| blobs.is_dir());
+        Self {
+            root: root.to_owned(),
+            rules,
+            follow,
+            cache_blobs,
+            from_cache: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Finds where the link `path`, which is at `on_disk`, ends. `active` are the folders being
+    /// walked. `None`: it is to be left out, and a note says so.
+    pub(super) fn resolve(
+        &mut self,
+        path: &[u8],
+        on_disk: &Path,
+        active: &[(u64, u64)],
+    ) -> Result<Option<End>, LinkProblem> {
+        let shown = String::from_utf8_lossy(path).into_owned();
+        let problem = |reason| LinkProblem {
+            path: shown.clone(),
+            target: fs::read_link(on_disk).unwrap_or_default(),
+            reason,
+        };
+        if self.follow == FollowLinks::Skip {
+            let target = fs::read_link(on_disk).unwrap_or_default();
+            self.notes.push(format!(
+                "`{shown}` is a link to `{}` and is not packed",
+                target.display()
+            ));
+            return Ok(None);
+        }
+        let end = fs::canonicalize(on_disk).map_err(|error| {
+            problem(match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LinkReason::Missing,
+                io::ErrorKind::PermissionDenied => LinkReason::Unreadable,
+                // ELOOP has no stable kind of its own.
+                _ => LinkReason::Loop,
+            })
+        })?;
+        let metadata = fs::symlink_metadata(&end).map_err(|_| problem(LinkReason::Unreadable))?;
+        if let Some(inside) = self.inside(&end) {
+            let decision = self.rules.decide(&inside);
+            if decision.ignored && !inside.is_empty() {
+                let decider = decision
+                    .decider
+                    .map_or_else(String::new, |decider| decider.to_string());
+                return Err(problem(LinkReason::Ignored(decider)));
+            }
+        } else if self
+            .cache_blobs
+            .as_ref()
+            .is_some_and(|blobs| end.starts_with(blobs))
+        {
+            self.from_cache += 1;
+        } else if self.follow == FollowLinks::All {
+            self.notes.push(format!(
+                "`{shown}` is packed from outside the context: `{}`",
+                end.display()
+            ));
+        } else {
+            return Err(problem(LinkReason::Outside));
+        }
+        if metadata.is_dir() {
+            let stamp = FileStamp::of(&metadata);
+            // Where files have no numbers the limit on a path's parts ends a loop.
+            if stamp.inode != 0 && active.contains(&(stamp.device, stamp.inode)) {
+                return Err(problem(LinkReason::Loop));
+            }
+        }
+        Ok(Some(End {
+            metadata,
+            on_disk: end,
+        }))
+    }
+
+    /// Returns the path of `end` relative to the context; `None` if it is outside.
+    pub(super) fn inside(&self, end: &Path) -> Option<Vec<u8>> {
+        let relative = end.strip_prefix(&self.root).ok()?;
+        let mut path = Vec::new();
+        for part in relative.components() {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(platform::name_bytes(part.as_os_str())?);
+        }
+        Some(path)
+    }
+
+    /// Returns what is to be told about links.
+    pub(super) fn into_notes(mut self) -> Vec<String> {
+        if let (1.., Some(blobs)) = (self.from_cache, &self.cache_blobs) {
+            self.notes.push(format!(
+                "the context is a cache snapshot: {} links are packed as the files they lead to in `{}`",
+                self.from_cache,
+                blobs.display()
+            ));
+        }
+        self.notes
+    }
+}

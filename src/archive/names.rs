@@ -1,0 +1,82 @@
+//! The names in one folder of the context.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
+
+use super::error::Error;
+use crate::platform;
+
+/// The names in a folder, in byte order. They lie in one buffer: a folder may hold millions.
+pub(super) struct Names {
+    text: Vec<u8>,
+    spans: Vec<(u32, u16)>,
+}
+
+impl Names {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.spans
+            .iter()
+            .map(|(start, length)| &self.text[*start as usize..][..usize::from(*length)])
+    }
+}
+
+/// Lists a folder in the byte order of names.
+pub(super) fn list(folder: &Path) -> Result<Names, Error> {
+    let unreadable = |source| Error::read(folder, source);
+    let mut names = Names {
+        text: Vec::new(),
+        spans: Vec::new(),
+    };
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name();
+        let name = platform::name_bytes(&name)
+            .ok_or_else(|| Error::NameNotUnicode { path: entry.path() })?;
+        let (Ok(start), Ok(length)) = (u32::try_from(names.text.len()), u16::try_from(name.len()))
+        else {
+            return Err(Error::TooManyFiles);
+        };
+        names.text.extend_from_slice(name);
+        names.spans.push((start, length));
+    }
+    let text = &names.text;
+    let name = |(start, length): &(u32, u16)| &text[*start as usize..][..usize::from(*length)];
+    names.spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+    Ok(names)
+}
+
+/// Returns the pairs of names that are one name where the file system folds case or normalises.
+pub(super) fn clashes(names: &Names) -> Vec<(String, String)> {
+    let plain = |name: &[u8]| {
+        name.iter()
+            .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    };
+    if names.iter().all(plain) {
+        return Vec::new();
+    }
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let mut seen: HashMap<String, &[u8]> = HashMap::new();
+    let mut told = HashSet::new();
+    let mut clashes = Vec::new();
+    for name in names.iter() {
+        let key = fold(&String::from_utf8_lossy(name));
+        if let Some(first) = seen.get(&key) {
+            if told.insert(key) {
+                clashes.push((shown(first), shown(name)));
+            }
+        } else {
+            seen.insert(key, name);
+        }
+    }
+    clashes
+}
+
+/// Returns the form in which names are one where case and accents are folded.
+fn fold(name: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    // Upper case first: it turns `ß` into `SS`.
+    name.to_uppercase().to_lowercase().nfkd().collect()
+}

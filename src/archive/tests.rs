@@ -1,0 +1,459 @@
+//! Walking and packing together, on real folders.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Error,
+    ignore::IgnoreRules,
+    pack,
+    tree::Kind,
+    walk::{FollowLinks, Found, Options, walk},
+};
+use crate::{digest::Digest, progress::Silent};
+
+struct Context(tempfile::TempDir);
+
+impl Context {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let context = Self(tempfile::tempdir().unwrap());
+        for (path, content) in files {
+            let path = context.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        context
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn walk(&self, layers: &[&str], rules: &str) -> Result<Found, Error> {
+        self.walk_as(layers, rules, |_| ())
+    }
+
+    fn walk_as(
+        &self,
+        layers: &[&str],
+        rules: &str,
+        change: impl FnOnce(&mut Options<'_>),
+    ) -> Result<Found, Error> {
+        let layers: Vec<String> = layers.iter().map(|layer| (*layer).to_owned()).collect();
+        let rules = IgnoreRules::parse(rules).unwrap();
+        let mut options = Options {
+            layers: &layers,
+            rules: &rules,
+            follow_links: FollowLinks::Context,
+            keep_modes: false,
+            strict: false,
+        };
+        change(&mut options);
+        walk(self.0.path(), &options, &Silent)
+    }
+}
+
+/// The entries of a layer; folders end in `/`.
+fn names(found: &Found, layer: usize) -> Vec<String> {
+    let entries = found.tree.entries(layer);
+    entries
+        .map(|entry| {
+            let path = String::from_utf8(entry.path()).unwrap();
+            match entry.kind() {
+                Kind::File => path,
+                Kind::Folder => path + "/",
+            }
+        })
+        .collect()
+}
+
+fn pack(found: &Found, layer: usize, threads: usize) -> (Digest, Vec<u8>) {
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let packed = pack::write(
+        &found.tree,
+        layer,
+        "x",
+        out.as_file(),
+        threads,
+        &Silent,
+        &Silent,
+    )
+    .unwrap();
+    let bytes = fs::read(out.path()).unwrap();
+    assert_eq!(bytes.len() as u64, packed.size);
+    assert_eq!(packed.size, pack::archive_size(&found.tree, layer));
+    assert_eq!(Digest::of(&bytes), packed.digest);
+    (packed.digest, bytes)
+}
+
+#[test]
+fn entries_come_in_the_byte_order_of_names() {
+    let context = Context::new(&[
+        ("a-/x", ""),
+        ("a.d/x", ""),
+        ("a", ""),
+        ("B", ""),
+        ("_", ""),
+        ("é", ""),
+    ]);
+    let found = context.walk(&["."], "").unwrap();
+    assert_eq!(
+        names(&found, 0),
+        ["B", "_", "a", "a-/", "a-/x", "a.d/", "a.d/x", "é"]
+    );
+}
+
+#[test]
+fn each_path_goes_to_its_most_specific_layer_by_whole_parts() {
+    let context = Context::new(&[
+        ("data/a.csv", ""),
+        ("data/deep/b.csv", ""),
+        ("data-v2/c", ""),
+        ("database.txt", ""),
+        ("model/sub/lora", ""),
+        ("main.py", ""),
+    ]);
+    let found = context
+        .walk(&["data", ".", "data/deep", "model/sub/lora"], "")
+        .unwrap();
+    assert_eq!(names(&found, 0), ["data/", "data/a.csv"]);
+    assert_eq!(
+        names(&found, 1),
+        [
+            "data-v2/",
+            "data-v2/c",
+            "database.txt",
+            "main.py",
+            "model/",
+            "model/sub/"
+        ]
+    );
+    assert_eq!(names(&found, 2), ["data/", "data/deep/", "data/deep/b.csv"]);
+    assert_eq!(names(&found, 3), ["model/", "model/sub/", "model/sub/lora"]);
+}
+
+#[test]
+fn a_kept_file_brings_the_ignored_folders_around_it() {
+    let context = Context::new(&[
+        ("data/deep/er/keep", ""),
+        ("data/deep/er/drop", ""),
+        ("data/drop", ""),
+        ("other/drop", ""),
+        ("main", ""),
+    ]);
+    let rules = "data\nother\n!data/deep/er/keep\n!other/absent\n";
+    let found = context.walk(&["."], rules).unwrap();
+    assert_eq!(
+        names(&found, 0),
+        [
+            "data/",
+            "data/deep/",
+            "data/deep/er/",
+            "data/deep/er/keep",
+            "main"
+        ]
+    );
+    assert!(found.ignored >= 4, "{}", found.ignored);
+}
+
+#[test]
+fn litter_and_the_kit_s_own_files_are_left_out_and_counted() {
+    let context = Context::new(&[
+        (".git/config", ""),
+        ("sub/.git", ""),
+        ("sub/._x", ""),
+        ("sub/Kitfile", ""),
+        ("Kitfile", ""),
+        (".kitignore", ""),
+    ]);
+    let found = context.walk(&["."], "").unwrap();
+    assert_eq!(names(&found, 0), ["sub/", "sub/Kitfile"]);
+    assert_eq!(
+        found.litter.into_iter().collect::<Vec<_>>(),
+        [("._*", 1), (".git", 2)]
+    );
+    assert_eq!(found.ignored, 0);
+}
+
+#[test]
+fn a_layer_that_a_rule_leaves_out_is_named() {
+    let context = Context::new(&[("m/a.md", "x"), ("b", "y")]);
+    let found = context.walk(&["m/a.md", "b"], "m\n").unwrap();
+    assert_eq!(found.ignored_layers, [(0, ".kitignore:1: m".to_owned())]);
+    assert_eq!(names(&found, 0), [] as [&str; 0]);
+    assert!(found.tree.is_empty(0));
+    assert_eq!(names(&found, 1), ["b"]);
+}
+
+#[test]
+fn a_missing_layer_path_is_an_error() {
+    let context = Context::new(&[("a", "")]);
+    let error = context.walk(&["nope"], "").err().unwrap();
+    assert_eq!(error.to_string(), "path `nope` does not exist");
+    let error = context.walk(&["a/below"], "").err().unwrap();
+    assert_eq!(error.to_string(), "path `a/below` does not exist");
+}
+
+#[test]
+fn names_that_clash_on_other_systems_are_named() {
+    let context = Context::new(&[
+        ("d/File", ""),
+        ("d/file", ""),
+        ("stra\u{df}e", ""),
+        ("STRASSE", ""),
+        ("e\u{301}", ""),
+        ("\u{e9}", ""),
+        ("other", ""),
+    ]);
+    let found = context.walk(&["."], "").unwrap();
+    assert_eq!(
+        found.warnings,
+        [
+            "`STRASSE` and `straße` are one name on systems that fold case or accents",
+            "`e\u{301}` and `é` are one name on systems that fold case or accents",
+            "`File` and `file` in `d` are one name on systems that fold case or accents",
+        ]
+    );
+}
+
+#[test]
+fn the_archive_does_not_depend_on_threads() {
+    let large = "0123456789abcdef".repeat(200_000);
+    let mut files = vec![
+        ("big/1".to_owned(), large.clone()),
+        ("big/2".to_owned(), large[..1024 * 1024].to_owned()),
+        ("big/3".to_owned(), large[..=1024 * 1024].to_owned()),
+        ("empty".to_owned(), String::new()),
+        ("z".to_owned(), large[..3 * 1024 * 1024 - 512].to_owned()),
+    ];
+    for number in 0..300 {
+        files.push((format!("small/{number}"), large[..number * 37].to_owned()));
+    }
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_str()))
+        .collect();
+    let context = Context::new(&files);
+    let found = context.walk(&["."], "").unwrap();
+    let (digest, bytes) = pack(&found, 0, 1);
+    for threads in [2, 3, 16] {
+        assert_eq!(pack(&found, 0, threads).0, digest);
+    }
+    // A reader that knows nothing of this writer finds the same files.
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut seen = 0;
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().into_owned();
+        if entry.header().entry_type().is_file() {
+            let mut packed = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut packed).unwrap();
+            assert_eq!(
+                packed,
+                fs::read_to_string(context.0.path().join(&path)).unwrap(),
+                "{}",
+                path.display()
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, files.len());
+}
+
+#[test]
+fn a_file_that_changes_between_walk_and_read_is_refused() {
+    for (content, large) in [("short".to_owned(), false), ("x".repeat(3 << 20), true)] {
+        let context = Context::new(&[("a", &content)]);
+        let found = context.walk(&["."], "").unwrap();
+        fs::write(context.path("a"), content.replace(['s', 'x'], "y")).unwrap();
+        let out = tempfile::tempfile().unwrap();
+        let error = pack::write(&found.tree, 0, "x", &out, 2, &Silent, &Silent).unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{large}: {error}");
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::archive::LinkReason;
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn modes_are_those_of_the_execute_bit_unless_kept() {
+        let context = Context::new(&[("d/run", ""), ("d/plain", "")]);
+        chmod(&context.path("d/run"), 0o4711);
+        chmod(&context.path("d/plain"), 0o606);
+        chmod(&context.path("d"), 0o1777);
+        let modes = |found: &Found| -> Vec<u32> {
+            found.tree.entries(0).map(|entry| entry.mode()).collect()
+        };
+        assert_eq!(
+            modes(&context.walk(&["."], "").unwrap()),
+            [0o755, 0o644, 0o755]
+        );
+        let kept = context.walk_as(&["."], "", |options| options.keep_modes = true);
+        assert_eq!(modes(&kept.unwrap()), [0o1777, 0o606, 0o4711]);
+    }
+
+    #[test]
+    fn links_inside_are_packed_as_what_they_lead_to() {
+        let context = Context::new(&[("data/a", "A"), ("data/sub/b", "B")]);
+        symlink("data", context.path("link")).unwrap();
+        symlink("sub/b", context.path("data/c")).unwrap();
+        symlink("c", context.path("data/d")).unwrap();
+        let found = context.walk(&["."], "").unwrap();
+        assert_eq!(
+            names(&found, 0),
+            [
+                "data/",
+                "data/a",
+                "data/c",
+                "data/d",
+                "data/sub/",
+                "data/sub/b",
+                "link/",
+                "link/a",
+                "link/c",
+                "link/d",
+                "link/sub/",
+                "link/sub/b"
+            ]
+        );
+        let (_, bytes) = pack(&found, 0, 2);
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let sizes: Vec<u64> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().size())
+            .collect();
+        assert_eq!(sizes, [0, 1, 1, 1, 0, 1, 0, 1, 1, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_linked_layer_path_is_packed_as_what_it_leads_to() {
+        let context = Context::new(&[("real/w", "W"), ("file", "F")]);
+        symlink("real", context.path("model")).unwrap();
+        symlink("file", context.path("readme")).unwrap();
+        let found = context.walk(&["model", "readme"], "").unwrap();
+        assert_eq!(names(&found, 0), ["model/", "model/w"]);
+        assert_eq!(names(&found, 1), ["readme"]);
+    }
+
+    #[test]
+    fn every_link_that_cannot_be_packed_is_named_with_both_ends() {
+        let outside = Context::new(&[("secret", "")]);
+        let context = Context::new(&[("a/x", ""), ("key", ""), (".git/c", "")]);
+        symlink(outside.path("secret"), context.path("a/out")).unwrap();
+        symlink("../key", context.path("a/hidden")).unwrap();
+        symlink("../.git/c", context.path("a/litter")).unwrap();
+        symlink("nowhere", context.path("a/gone")).unwrap();
+        symlink("../a", context.path("a/up")).unwrap();
+        symlink("round", context.path("a/round")).unwrap();
+        let Err(Error::Links(problems)) = context.walk(&["."], "key\n") else {
+            panic!("the links were accepted");
+        };
+        let reasons: Vec<_> = problems
+            .iter()
+            .map(|problem| (problem.path.as_str(), problem.reason.clone()))
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                ("a/gone", LinkReason::Missing),
+                (
+                    "a/hidden",
+                    LinkReason::Ignored(".kitignore:1: key".to_owned())
+                ),
+                (
+                    "a/litter",
+                    LinkReason::Ignored("built-in rule: .git".to_owned())
+                ),
+                ("a/out", LinkReason::Outside),
+                ("a/round", LinkReason::Loop),
+                ("a/up", LinkReason::Loop),
+            ]
+        );
+        assert_eq!(problems[0].target, Path::new("nowhere"));
+
+        let found = context
+            .walk_as(&["."], "key\n", |options| {
+                options.follow_links = FollowLinks::Skip;
+            })
+            .unwrap();
+        assert_eq!(names(&found, 0), ["a/", "a/x"]);
+        assert_eq!(found.warnings.len(), 6);
+    }
+
+    #[test]
+    fn what_is_ignored_where_a_link_leads_is_ignored_there() {
+        let context = Context::new(&[("data/a", ""), ("data/secret.key", "")]);
+        symlink("data", context.path("link")).unwrap();
+        let found = context.walk(&["link"], "data/*.key\n").unwrap();
+        assert_eq!(names(&found, 0), ["link/", "link/a"]);
+    }
+
+    #[test]
+    fn following_all_links_lists_what_comes_from_outside() {
+        let outside = Context::new(&[("shared/w", "W")]);
+        let context = Context::new(&[("a", "")]);
+        symlink(outside.path("shared"), context.path("weights")).unwrap();
+        let found = context
+            .walk_as(&["."], "", |options| {
+                options.follow_links = FollowLinks::All;
+            })
+            .unwrap();
+        assert_eq!(names(&found, 0), ["a", "weights/", "weights/w"]);
+        assert!(found.warnings[0].starts_with("`weights` is packed from outside the context: `"));
+    }
+
+    #[test]
+    fn a_cache_snapshot_is_packed_as_real_files() {
+        let cache = Context::new(&[("models--o--n/blobs/0123", "weights")]);
+        let snapshot = cache.path("models--o--n/snapshots/abc");
+        fs::create_dir_all(&snapshot).unwrap();
+        symlink("../../blobs/0123", snapshot.join("model.safetensors")).unwrap();
+        let rules = IgnoreRules::default();
+        let options = Options {
+            layers: &["model.safetensors".to_owned()],
+            rules: &rules,
+            follow_links: FollowLinks::Context,
+            keep_modes: false,
+            strict: false,
+        };
+        let found = walk(&snapshot, &options, &Silent).unwrap();
+        assert_eq!(names(&found, 0), ["model.safetensors"]);
+        assert_eq!(found.tree.bytes(0), 7);
+        assert!(
+            found.warnings[0].starts_with("the context is a cache snapshot: 1 links"),
+            "{:?}",
+            found.warnings
+        );
+        assert!(pack(&found, 0, 1).1.starts_with(b"model.safetensors\0"));
+    }
+
+    #[test]
+    fn special_files_are_warned_of_or_refused() {
+        let context = Context::new(&[("a", "")]);
+        let socket = std::os::unix::net::UnixListener::bind(context.path("s")).unwrap();
+        let found = context.walk(&["."], "").unwrap();
+        assert_eq!(found.warnings, ["`s` is a socket and is not packed"]);
+        let strict = context.walk_as(&["."], "", |options| options.strict = true);
+        assert_eq!(
+            strict.err().unwrap().to_string(),
+            "`s` is a socket and cannot be packed"
+        );
+        let alone = context.walk(&["s"], "");
+        assert_eq!(
+            alone.err().unwrap().to_string(),
+            "path `s` is neither a file nor a folder"
+        );
+        drop(socket);
+    }
+}

@@ -1,0 +1,492 @@
+//! The one walk over a context: every path once, in the order of the archive, each given to the
+//! most specific layer that covers it.
+//!
+//! Children of a folder come in the byte order of their names. A layer holds what lies under its
+//! path and under no other layer's deeper path, and the folders that lead to its path. Nothing is
+//! left out without being counted or named in [`Found`].
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    error::{Error, LinkProblem},
+    ignore::{Cover, Decider, IgnoreRules},
+    link::{End, Links},
+    names::{clashes, list},
+    owners::Owners,
+    tree::{Kind, Node, ROOT, Tree},
+};
+use crate::{
+    platform::{self, FileStamp},
+    progress::Progress,
+};
+
+pub use super::link::FollowLinks;
+
+/// The most parts that a path may have: unpacking refuses more, so packing does.
+const MAX_PARTS: usize = 1000;
+
+/// What the walk packs, and how.
+pub struct Options<'a> {
+    /// The cleaned paths of the layers, relative to the context; `.` is the context itself.
+    pub layers: &'a [String],
+    /// What is left out.
+    pub rules: &'a IgnoreRules,
+    /// What becomes of links.
+    pub follow_links: FollowLinks,
+    /// Whether permission bits stay as they are; otherwise a file is 0644, or 0755 if its owner
+    /// may execute it, and a folder 0755.
+    pub keep_modes: bool,
+    /// Whether a file that cannot be packed (a fifo, a socket, a device) is an error instead of a
+    /// warning.
+    pub strict: bool,
+}
+
+/// What the walk found.
+pub struct Found {
+    /// The files and folders, by layer.
+    pub tree: Tree,
+    /// How many files and folders lines of the ignore file left out; a folder counts once.
+    pub ignored: u64,
+    /// How many files and folders each built-in rule left out.
+    pub litter: BTreeMap<&'static str, u64>,
+    /// Layer paths that a rule leaves out: position in the layers, and the rule.
+    pub ignored_layers: Vec<(usize, String)>,
+    /// What else the user must hear: special files, names that clash on other systems, links.
+    pub warnings: Vec<String>,
+}
+
+/// Walks `context` once.
+///
+/// # Errors
+///
+/// A layer path that does not exist; what cannot be read; all links that cannot be packed, at
+/// once; the user's wish to stop.
+pub fn walk(
+    context: &Path,
+    options: &Options<'_>,
+    progress: &dyn Progress,
+) -> Result<Found, Error> {
+    let root = fs::canonicalize(context).map_err(|source| Error::read(context, source))?;
+    for layer in options.layers {
+        let path = context.join(layer);
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(Error::NoSuchPath {
+                    path: layer.clone(),
+                });
+            }
+            Err(source) => return Err(Error::read(&path, source)),
+        };
+        if !(metadata.is_file() || metadata.is_dir() || metadata.is_symlink()) {
+            return Err(Error::NotFileOrFolder {
+                path: layer.clone(),
+            });
+        }
+    }
+    let mut walk = Walk {
+        options,
+        progress,
+        links: Links::new(&root, options.rules, options.follow_links),
+        owners: Owners::new(options.layers),
+        found: Found {
+            tree: Tree::new(context, options.layers.len()),
+            ignored: 0,
+            litter: BTreeMap::new(),
+            ignored_layers: Vec::new(),
+            warnings: Vec::new(),
+        },
+        problems: Vec::new(),
+        path: Vec::new(),
+        active: Vec::new(),
+    };
+    let metadata = fs::metadata(&root).map_err(|source| Error::read(&root, source))?;
+    if !metadata.is_dir() {
+        return Err(Error::NotFolder {
+            path: context.to_owned(),
+        });
+    }
+    let mut top = Folder {
+        on_disk: root,
+        owner: walk.owners.at(b"."),
+        cover: options.rules.root(),
+        physical_cover: None,
+        node: Some(ROOT),
+        mode: 0,
+        stamp: FileStamp::of(&metadata),
+    };
+    walk.folder(&mut Vec::new(), &mut top)?;
+    let Walk {
+        mut found,
+        problems,
+        links,
+        ..
+    } = walk;
+    if !problems.is_empty() {
+        return Err(Error::Links(problems));
+    }
+    found.warnings.extend(links.into_notes());
+    Ok(found)
+}
+
+/// A folder on the way down.
+struct Folder {
+    /// Where it is on the disk: elsewhere than its path says if a link leads to it.
+    on_disk: PathBuf,
+    owner: Option<usize>,
+    cover: Cover,
+    /// Below a link: the path of the folder it leads to and that path's own cover, so that what
+    /// is ignored there is ignored here.
+    physical_cover: Option<(Vec<u8>, Cover)>,
+    /// Its node; `None` for an ignored folder of which nothing is kept so far.
+    node: Option<u32>,
+    mode: u16,
+    stamp: FileStamp,
+}
+
+struct Walk<'a> {
+    options: &'a Options<'a>,
+    progress: &'a dyn Progress,
+    links: Links<'a>,
+    owners: Owners,
+    found: Found,
+    problems: Vec<LinkProblem>,
+    /// The path of the folder being walked.
+    path: Vec<u8>,
+    /// Device and inode of the folders being walked, outermost first.
+    active: Vec<(u64, u64)>,
+}
+
+impl Walk<'_> {
+    /// Walks one folder; `above` are the folders around it, outermost first.
+    fn folder(&mut self, above: &mut Vec<Folder>, folder: &mut Folder) -> Result<(), Error> {
+        if self.progress.cancelled() {
+            return Err(Error::Interrupted);
+        }
+        if above.len() >= MAX_PARTS {
+            return Err(Error::TooDeep {
+                path: self.shown(),
+                limit: MAX_PARTS,
+            });
+        }
+        let names = list(&folder.on_disk)?;
+        for (first, second) in clashes(&names) {
+            let place = if self.path.is_empty() {
+                String::new()
+            } else {
+                format!(" in `{}`", self.shown())
+            };
+            self.found.warnings.push(format!(
+                "`{first}` and `{second}`{place} are one name on systems that fold case or accents"
+            ));
+        }
+        self.active.push((folder.stamp.device, folder.stamp.inode));
+        let length = self.path.len();
+        for name in names.iter() {
+            if length > 0 {
+                self.path.push(b'/');
+            }
+            self.path.extend_from_slice(name);
+            let done = self.child(above, folder, name);
+            self.path.truncate(length);
+            done?;
+        }
+        self.active.pop();
+        Ok(())
+    }
+
+    fn child(
+        &mut self,
+        above: &mut Vec<Folder>,
+        folder: &mut Folder,
+        name: &[u8],
+    ) -> Result<(), Error> {
+        let owner = self.owners.at(&self.path).or(folder.owner);
+        if owner.is_none() && self.owners.below(&self.path).is_empty() {
+            return Ok(());
+        }
+        let decision = self.options.rules.judge(&folder.cover, &self.path);
+        let physical_path = folder
+            .physical_cover
+            .as_ref()
+            .map(|(path, _)| join(path, name));
+        let physical = match (&folder.physical_cover, &physical_path) {
+            (Some((_, cover)), Some(path)) => Some(self.options.rules.judge(cover, path)),
+            _ => None,
+        };
+        let ignored = [Some(decision), physical]
+            .into_iter()
+            .flatten()
+            .find(|decision| decision.ignored);
+        let on_disk = folder
+            .on_disk
+            .join(
+                platform::path_from_bytes(name).ok_or_else(|| Error::NameNotUnicode {
+                    path: folder.on_disk.clone(),
+                })?,
+            );
+        let metadata = match fs::symlink_metadata(&on_disk) {
+            Ok(metadata) => metadata,
+            // Gone since the folder was listed: as if it had gone a moment before.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(Error::read(&on_disk, source)),
+        };
+        if let Some(decision) = ignored {
+            if let Some(decider) = decision.decider {
+                self.count_ignored(decider);
+            }
+            if !metadata.is_dir() || !self.options.rules.may_keep_below(&self.path) {
+                return Ok(());
+            }
+        }
+        let (metadata, on_disk, via_link) = if metadata.is_symlink() {
+            match self.links.resolve(&self.path, &on_disk, &self.active) {
+                Ok(Some(End { metadata, on_disk })) => (metadata, on_disk, true),
+                Ok(None) => return Ok(()),
+                Err(problem) => {
+                    self.problems.push(problem);
+                    return Ok(());
+                }
+            }
+        } else {
+            (metadata, on_disk, false)
+        };
+        if metadata.is_file() {
+            let Some(owner) = owner else {
+                // A file where a folder should lead to a layer: that layer's path was checked
+                // before, so the tree is changing under the walk.
+                return Err(Error::Changed { path: on_disk });
+            };
+            let mode = self.mode(&metadata);
+            let parent = self.ensure(above, folder)?;
+            let node = Node {
+                mode,
+                via_link,
+                ..Node::new(Kind::File, FileStamp::of(&metadata))
+            };
+            let node = push(&mut self.found.tree, parent, name, node)?;
+            self.found.tree.give(node, owner);
+        } else if metadata.is_dir() {
+            let cover = self.options.rules.cover(&folder.cover, &self.path);
+            let physical_cover = if via_link {
+                self.links.inside(&on_disk).map(|path| {
+                    let cover = self.options.rules.cover_of(&path);
+                    (path, cover)
+                })
+            } else {
+                match (&folder.physical_cover, physical_path) {
+                    (Some((_, cover)), Some(path)) => {
+                        let cover = self.options.rules.cover(cover, &path);
+                        Some((path, cover))
+                    }
+                    _ => None,
+                }
+            };
+            let mut next = Folder {
+                on_disk,
+                owner,
+                cover,
+                physical_cover,
+                node: None,
+                mode: self.mode(&metadata),
+                stamp: FileStamp::of(&metadata),
+            };
+            if ignored.is_none() {
+                self.folder_node(above, folder, name, &mut next)?;
+            }
+            self.descend(above, folder, next)?;
+        } else {
+            self.special(&metadata)?;
+        }
+        Ok(())
+    }
+
+    /// Walks into `next`, with `folder` put on the pile of those around it.
+    fn descend(
+        &mut self,
+        above: &mut Vec<Folder>,
+        folder: &mut Folder,
+        mut next: Folder,
+    ) -> Result<(), Error> {
+        let placeholder = Folder {
+            on_disk: PathBuf::new(),
+            owner: None,
+            cover: Cover::default(),
+            physical_cover: None,
+            node: None,
+            mode: 0,
+            stamp: folder.stamp,
+        };
+        above.push(std::mem::replace(folder, placeholder));
+        let done = self.folder(above, &mut next);
+        *folder = above.pop().expect("it was pushed above");
+        done
+    }
+
+    /// Appends the node of the folder `next`, whose name is `name`, and gives it to its layers.
+    fn folder_node(
+        &mut self,
+        above: &mut [Folder],
+        folder: &mut Folder,
+        name: &[u8],
+        next: &mut Folder,
+    ) -> Result<(), Error> {
+        let parent = self.ensure(above, folder)?;
+        let index = push_folder(&mut self.found.tree, parent, name, next)?;
+        give_folder(
+            &mut self.found.tree,
+            &self.owners,
+            &self.path,
+            index,
+            next.owner,
+        );
+        Ok(())
+    }
+
+    /// Returns the node of `folder`, made now if nothing in it was kept before.
+    fn ensure(&mut self, above: &mut [Folder], folder: &mut Folder) -> Result<u32, Error> {
+        if let Some(node) = folder.node {
+            return Ok(node);
+        }
+        // The path of `folder` ends where its children's begin; its depth is the pile's height.
+        let depth = above.len();
+        let mut ends = Vec::with_capacity(depth);
+        ends.extend(
+            self.path
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'/')
+                .map(|(at, _)| at),
+        );
+        let mut parent = ROOT;
+        for level in 1..=depth {
+            let current = if level == depth {
+                &mut *folder
+            } else {
+                &mut above[level]
+            };
+            if let Some(node) = current.node {
+                parent = node;
+                continue;
+            }
+            let end = ends[level - 1];
+            let start = if level == 1 { 0 } else { ends[level - 2] + 1 };
+            let name = self.path[start..end].to_vec();
+            let path = self.path[..end].to_vec();
+            let owner = current.owner;
+            parent = push_folder(&mut self.found.tree, parent, &name, current)?;
+            give_folder(&mut self.found.tree, &self.owners, &path, parent, owner);
+        }
+        Ok(parent)
+    }
+
+    fn mode(&self, metadata: &fs::Metadata) -> u16 {
+        let mode = platform::mode(metadata);
+        let mode = if self.options.keep_modes {
+            mode
+        } else if metadata.is_dir() || mode & 0o100 != 0 {
+            0o755
+        } else {
+            0o644
+        };
+        u16::try_from(mode & 0o7777).expect("12 bits fit 16")
+    }
+
+    fn count_ignored(&mut self, decider: Decider<'_>) {
+        match decider {
+            Decider::Line(..) => self.found.ignored += 1,
+            Decider::Litter(name) => *self.found.litter.entry(name).or_default() += 1,
+            Decider::Description(_) => {}
+        }
+        let layers = self
+            .owners
+            .at(&self.path)
+            .into_iter()
+            .chain(self.owners.below(&self.path).iter().copied());
+        for layer in layers {
+            self.found.ignored_layers.push((layer, decider.to_string()));
+        }
+    }
+
+    fn special(&mut self, metadata: &fs::Metadata) -> Result<(), Error> {
+        let path = self.shown();
+        let kind = special_kind(metadata);
+        if self.options.strict {
+            return Err(Error::Special { path, kind });
+        }
+        self.found
+            .warnings
+            .push(format!("`{path}` is {kind} and is not packed"));
+        Ok(())
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+}
+
+fn push_folder(
+    tree: &mut Tree,
+    parent: u32,
+    name: &[u8],
+    folder: &mut Folder,
+) -> Result<u32, Error> {
+    let node = Node {
+        mode: folder.mode,
+        ..Node::new(Kind::Folder, folder.stamp)
+    };
+    let index = push(tree, parent, name, node)?;
+    folder.node = Some(index);
+    Ok(index)
+}
+
+fn push(tree: &mut Tree, parent: u32, name: &[u8], node: Node) -> Result<u32, Error> {
+    tree.push(parent, name, node).ok_or(Error::TooManyFiles)
+}
+
+/// Gives a folder to the layer that owns it and to those that lie below it.
+fn give_folder(tree: &mut Tree, owners: &Owners, path: &[u8], node: u32, owner: Option<usize>) {
+    if let Some(owner) = owner {
+        tree.give(node, owner);
+    }
+    for layer in owners.below(path) {
+        if Some(*layer) != owner {
+            tree.give(node, *layer);
+        }
+    }
+}
+
+fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() {
+        name.to_vec()
+    } else {
+        [folder, b"/", name].concat()
+    }
+}
+
+#[cfg(unix)]
+fn special_kind(metadata: &fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        "a fifo"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special_kind(_metadata: &fs::Metadata) -> &'static str {
+    "neither a file nor a folder"
+}
