@@ -8,6 +8,7 @@ mod error;
 mod header;
 pub mod ignore;
 mod link;
+pub mod mcpb;
 mod names;
 mod owners;
 pub mod pack;

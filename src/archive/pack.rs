@@ -1,4 +1,5 @@
-//! Turns one layer of a tree into a deterministic tar archive, hashed in the same pass.
+//! Turns one layer of a tree into a deterministic tar archive, or into the bytes of its one file,
+//! hashed in the same pass.
 //!
 //! The size of every entry is known from the walk, so the place of every byte in the archive is
 //! known before the first file is read. Workers take the next piece of the archive, read its
@@ -30,6 +31,28 @@ use crate::{
 /// The size of a piece of the archive in bytes: large enough that its bookkeeping is noise.
 const PIECE: usize = 1024 * 1024;
 
+/// What a layer is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A tar archive of the layer's entries.
+    Tar,
+    /// The content of the layer's only file.
+    Raw,
+}
+
+/// A layer to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// What the walk found.
+    pub tree: &'a Tree,
+    /// The layer's place in the tree.
+    pub index: usize,
+    /// What it is to become. Only a layer with a single file can be raw.
+    pub shape: Shape,
+    /// The path that errors name.
+    pub path: &'a str,
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {
@@ -49,7 +72,7 @@ pub fn archive_size(tree: &Tree, layer: usize) -> u64 {
     content.sum::<u64>() + END as u64
 }
 
-/// Writes the archive of `layer` to the empty file `out`, using `threads` threads for reading and
+/// Writes `layer` in `shape` to the empty file `out`, using `threads` threads for reading and
 /// writing besides the calling one, which hashes.
 ///
 /// # Errors
@@ -57,16 +80,14 @@ pub fn archive_size(tree: &Tree, layer: usize) -> u64 {
 /// What cannot be read or written, a file that changed since the walk, the user's wish to stop.
 /// What `out` holds then is worth nothing.
 pub fn write(
-    tree: &Tree,
-    layer: usize,
-    name: &str,
+    layer: Layer<'_>,
     out: &File,
     threads: usize,
     meter: &dyn Meter,
     progress: &dyn Progress,
 ) -> Result<Packed, Error> {
     let threads = threads.max(1);
-    let planner = Mutex::new(Planner::new(tree, layer));
+    let planner = Mutex::new(Planner::new(layer));
     let (done, arrived) = channel();
     let (free, empty) = sync_channel(threads + 2);
     for _ in 0..threads + 2 {
@@ -75,7 +96,7 @@ pub fn write(
     }
     let empty = Mutex::new(empty);
     let job = Job {
-        name,
+        layer,
         out,
         planner: &planner,
         empty: &empty,
@@ -180,8 +201,7 @@ impl Large {
 
 /// Lays the archive out piece by piece.
 struct Planner<'t> {
-    tree: &'t Tree,
-    layer: usize,
+    layer: Layer<'t>,
     /// The next entry.
     position: usize,
     /// The large file that the next piece goes on with, and how much of it is behind.
@@ -193,9 +213,8 @@ struct Planner<'t> {
 }
 
 impl<'t> Planner<'t> {
-    fn new(tree: &'t Tree, layer: usize) -> Self {
+    const fn new(layer: Layer<'t>) -> Self {
         Self {
-            tree,
             layer,
             position: 0,
             current: None,
@@ -234,8 +253,10 @@ impl<'t> Planner<'t> {
             return Ok(());
         }
         while piece.bytes.len() < PIECE {
-            let Some(entry) = self.tree.entry_at(self.layer, self.position) else {
-                piece.bytes.resize(piece.bytes.len() + END, 0);
+            let Some(entry) = self.layer.tree.entry_at(self.layer.index, self.position) else {
+                if self.layer.shape == Shape::Tar {
+                    piece.bytes.resize(piece.bytes.len() + END, 0);
+                }
                 self.ended = true;
                 return Ok(());
             };
@@ -246,13 +267,18 @@ impl<'t> Planner<'t> {
                 return Ok(());
             }
             entry.path_into(&mut self.path);
-            header::append(
-                &mut piece.bytes,
-                &self.path,
-                entry.mode(),
-                header_kind(entry),
-            );
             self.position += 1;
+            match self.layer.shape {
+                Shape::Tar => header::append(
+                    &mut piece.bytes,
+                    &self.path,
+                    entry.mode(),
+                    header_kind(entry),
+                ),
+                // The folders that lead to the file have no place in its content.
+                Shape::Raw if entry.kind() == Kind::Folder => continue,
+                Shape::Raw => {}
+            }
             if size == 0 && entry.kind() == Kind::Folder {
                 continue;
             }
@@ -268,7 +294,7 @@ impl<'t> Planner<'t> {
                 });
                 piece.content += size;
                 piece.bytes.resize(at + length, 0);
-                header::pad(&mut piece.bytes);
+                self.pad(&mut piece.bytes);
             } else {
                 let large = Large {
                     path,
@@ -295,7 +321,7 @@ impl<'t> Planner<'t> {
         match usize::try_from(left) {
             Ok(left) if left <= room => {
                 piece.bytes.resize(at + left, 0);
-                header::pad(&mut piece.bytes);
+                self.pad(&mut piece.bytes);
                 piece.content += left as u64;
                 piece.ends = Some(Arc::clone(&large));
             }
@@ -310,8 +336,14 @@ impl<'t> Planner<'t> {
         piece.stretch = Some((at, large, behind));
     }
 
+    fn pad(&self, bytes: &mut Vec<u8>) {
+        if self.layer.shape == Shape::Tar {
+            header::pad(bytes);
+        }
+    }
+
     fn on_disk(&self) -> Result<PathBuf, Error> {
-        let context = self.tree.context();
+        let context = self.layer.tree.context();
         let relative =
             platform::path_from_bytes(&self.path).ok_or_else(|| Error::NameNotUnicode {
                 path: context.to_owned(),
@@ -322,7 +354,7 @@ impl<'t> Planner<'t> {
 
 /// What the workers share.
 struct Job<'a> {
-    name: &'a str,
+    layer: Layer<'a>,
     out: &'a File,
     planner: &'a Mutex<Planner<'a>>,
     empty: &'a Mutex<Receiver<Vec<u8>>>,
@@ -374,7 +406,7 @@ impl Job<'_> {
         }
         platform::write_all_at(self.out, &piece.bytes, piece.offset).map_err(|source| {
             Error::WriteLayer {
-                path: self.name.to_owned(),
+                path: self.layer.path.to_owned(),
                 source,
             }
         })?;

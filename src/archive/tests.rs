@@ -8,7 +8,7 @@ use std::{
 use super::{
     Error,
     ignore::IgnoreRules,
-    pack,
+    pack::{self, Layer, Shape},
     tree::Kind,
     walk::{FollowLinks, Found, Options, walk},
 };
@@ -69,12 +69,19 @@ fn names(found: &Found, layer: usize) -> Vec<String> {
         .collect()
 }
 
-fn pack(found: &Found, layer: usize, threads: usize) -> (Digest, Vec<u8>) {
+fn layer(found: &Found, index: usize, shape: Shape) -> Layer<'_> {
+    Layer {
+        tree: &found.tree,
+        index,
+        shape,
+        path: "x",
+    }
+}
+
+fn pack(found: &Found, index: usize, threads: usize) -> (Digest, Vec<u8>) {
     let out = tempfile::NamedTempFile::new().unwrap();
     let packed = pack::write(
-        &found.tree,
-        layer,
-        "x",
+        layer(found, index, Shape::Tar),
         out.as_file(),
         threads,
         &Silent,
@@ -83,7 +90,7 @@ fn pack(found: &Found, layer: usize, threads: usize) -> (Digest, Vec<u8>) {
     .unwrap();
     let bytes = fs::read(out.path()).unwrap();
     assert_eq!(bytes.len() as u64, packed.size);
-    assert_eq!(packed.size, pack::archive_size(&found.tree, layer));
+    assert_eq!(packed.size, pack::archive_size(&found.tree, index));
     assert_eq!(Digest::of(&bytes), packed.digest);
     (packed.digest, bytes)
 }
@@ -263,13 +270,35 @@ fn the_archive_does_not_depend_on_threads() {
 }
 
 #[test]
+fn a_raw_layer_is_its_file() {
+    let large = "0123456789abcdefg".repeat(150_000);
+    for content in ["", "x", &large[..1 << 20], &large] {
+        let context = Context::new(&[("deep/er/file", content), ("other", "y")]);
+        let found = context.walk(&["deep/er/file"], "").unwrap();
+        let out = tempfile::NamedTempFile::new().unwrap();
+        let packed = pack::write(
+            layer(&found, 0, Shape::Raw),
+            out.as_file(),
+            2,
+            &Silent,
+            &Silent,
+        )
+        .unwrap();
+        assert!(fs::read(out.path()).unwrap() == content.as_bytes());
+        assert_eq!(packed.digest, Digest::of(content.as_bytes()));
+        assert_eq!(packed.size, content.len() as u64);
+    }
+}
+
+#[test]
 fn a_file_that_changes_between_walk_and_read_is_refused() {
     for (content, large) in [("short".to_owned(), false), ("x".repeat(3 << 20), true)] {
         let context = Context::new(&[("a", &content)]);
         let found = context.walk(&["."], "").unwrap();
         fs::write(context.path("a"), content.replace(['s', 'x'], "y")).unwrap();
         let out = tempfile::tempfile().unwrap();
-        let error = pack::write(&found.tree, 0, "x", &out, 2, &Silent, &Silent).unwrap_err();
+        let error =
+            pack::write(layer(&found, 0, Shape::Tar), &out, 2, &Silent, &Silent).unwrap_err();
         assert!(matches!(error, Error::Changed { .. }), "{large}: {error}");
     }
 }
