@@ -1,1 +1,22 @@
-//! (being written)
+//! OCI documents: manifests, indexes, the descriptors they are made of, and their names for things.
+//!
+//! Documents come from strangers. They are read strictly: whatever two readers could understand
+//! in two ways is refused, so that what was checked here is what others see too. They are written
+//! in one canonical form, so that equal documents have equal digests.
+
+pub mod annotation;
+mod descriptor;
+mod error;
+mod index;
+pub mod json;
+mod manifest;
+pub mod media_type;
+mod strict;
+#[cfg(test)]
+mod tests;
+
+pub use descriptor::Descriptor;
+pub use error::Error;
+pub use index::Index;
+pub use manifest::Manifest;
+pub use media_type::{Encoding, Family, LayerKind, LayerType};

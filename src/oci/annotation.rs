@@ -1,0 +1,18 @@
+//! Keys of the annotations that are written or understood.
+
+/// On a layer: the cleaned path of what is in it, relative to the root of the kit.
+pub const FILE_PATH: &str = "org.cncf.model.filepath";
+/// On a raw layer: what a tar header would tell about the file, as JSON.
+pub const FILE_METADATA: &str = "org.cncf.model.file.metadata+json";
+/// On a layer: what is in it beyond its media type. Known value: [`SUBTYPE_PROMPT`].
+pub const LAYER_SUBTYPE: &str = "ml.kitops.modelkit.layer-subtype";
+/// The value of [`LAYER_SUBTYPE`] that tells prompts from code.
+pub const SUBTYPE_PROMPT: &str = "prompt";
+/// On a descriptor of an index: the name of the kit.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// On a manifest: when the kit was made, as RFC 3339.
+pub const CREATED: &str = "org.opencontainers.image.created";
+/// On a manifest by `KitOps`: the version that packed the kit. Never written here.
+pub const CLI_VERSION: &str = "ml.kitops.modelkit.cli-version";
+/// On a `ModelPack` manifest: the Kitfile as JSON.
+pub const KITFILE: &str = "ml.kitops.modelkit.kitfile";
