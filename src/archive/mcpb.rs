@@ -7,6 +7,8 @@ use std::{
     io::{self, BufReader, Read, Seek, SeekFrom},
 };
 
+use crate::platform;
+
 /// The end record without its comment, in bytes, and the longest comment.
 const END_LENGTH: u64 = 22;
 const MAX_COMMENT: u64 = 0xffff;
@@ -28,6 +30,15 @@ pub enum NotABundle {
     /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// Checks the file at `path`.
+///
+/// # Errors
+///
+/// Why it is not a bundle.
+pub fn check_path(path: &std::path::Path) -> Result<(), NotABundle> {
+    check(&platform::open_to_read(path, true)?)
 }
 
 /// Checks `file`, whose position is moved.

@@ -4,6 +4,7 @@
 //!   [`ignore`]; the result is a [`tree`].
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
 
+pub mod bundle;
 mod error;
 mod header;
 pub mod ignore;
