@@ -4,8 +4,8 @@
 //! The modules stand in layers; each may use only those below it (`tests/it/layering.rs`):
 //!
 //! - vocabulary, values and rules that touch nothing outside:
-//!   [`digest`], [`progress`], [`suggest`], [`glob`], [`reference`], [`oci`], [`kitfile`] (only
-//!   its `mod.rs` opens a file), [`filter`];
+//!   [`digest`], [`progress`], [`suggest`], [`glob`], [`reference`](mod@reference), [`oci`],
+//!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`];
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment),
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store);
