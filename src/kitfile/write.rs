@@ -1,0 +1,20 @@
+//! A [`Kitfile`] to YAML.
+
+use super::{
+    Kitfile,
+    fields::{Fields, Form},
+};
+
+impl Kitfile {
+    /// Returns the Kitfile as YAML text that reads back as the same Kitfile, without layers.
+    pub fn to_yaml(&self) -> String {
+        let options = serde_saphyr::ser_options! {
+            indent_step: 2,
+            compact_list_indent: false,
+            // Only texts with line breaks become blocks; long lines stay as they are.
+            folded_wrap_chars: usize::MAX,
+        };
+        serde_saphyr::to_string_with_options(&Fields::of(self, Form::Kitfile), options)
+            .expect("maps, lists and scalars can always be written")
+    }
+}
