@@ -1,1 +1,248 @@
-//! (being written)
+//! What the environment asks for. No other module reads environment variables.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// What flags and environment say about the whole run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    home: Home,
+    source_date_epoch: Option<OsString>,
+    /// Whether `NO_COLOR` is set to anything but nothing.
+    pub no_color: bool,
+    /// Whether `CLICOLOR_FORCE` asks for colour even in a pipe.
+    pub force_color: bool,
+    /// Whether the terminal cannot move its cursor (`TERM=dumb`, or no `TERM` on Unix).
+    pub dumb_terminal: bool,
+}
+
+/// Where the home is, or which variable would have told.
+#[derive(Clone, Debug)]
+enum Home {
+    At(PathBuf),
+    Unknown(&'static str),
+}
+
+/// Why a setting cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither a flag nor the environment tells where kits are kept.
+    #[error("cannot tell where kits are kept: {variable} is not set")]
+    NoHome {
+        /// The variable that usually tells.
+        variable: &'static str,
+    },
+    /// A relative home cannot be made absolute.
+    #[error("cannot make {} absolute", path.display())]
+    Absolute {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `SOURCE_DATE_EPOCH` is not a number of seconds.
+    #[error("SOURCE_DATE_EPOCH is `{value}`, not a number of seconds since 1970")]
+    SourceDateEpoch {
+        /// The value found.
+        value: String,
+    },
+}
+
+/// The systems that differ in where a program keeps its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum System {
+    Mac,
+    Windows,
+    Other,
+}
+
+impl System {
+    const CURRENT: Self = if cfg!(target_os = "macos") {
+        Self::Mac
+    } else if cfg!(windows) {
+        Self::Windows
+    } else {
+        Self::Other
+    };
+}
+
+impl Settings {
+    /// Reads the environment of the process; `config` is the value of `--config`.
+    pub fn read(config: Option<&Path>) -> Self {
+        Self::from_lookup(config, System::CURRENT, env::var_os)
+    }
+
+    fn from_lookup(
+        config: Option<&Path>,
+        system: System,
+        lookup: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Self {
+        // An empty variable counts as one that is not set, as in shells and in KitOps.
+        let lookup = |name| lookup(name).filter(|value| !value.is_empty());
+        let is_on = |name| lookup(name).is_some_and(|value| value != "0");
+        let term = lookup("TERM");
+        Self {
+            home: home(config, system, lookup),
+            source_date_epoch: lookup("SOURCE_DATE_EPOCH"),
+            no_color: lookup("NO_COLOR").is_some()
+                || lookup("CLICOLOR").is_some_and(|value| value == "0"),
+            force_color: is_on("CLICOLOR_FORCE"),
+            dumb_terminal: term.map_or(system != System::Windows, |term| term == "dumb"),
+        }
+    }
+
+    /// Returns the absolute path of the folder that holds store, cache and credentials. It need
+    /// not exist.
+    pub fn home(&self) -> Result<PathBuf, Error> {
+        match &self.home {
+            Home::At(path) => std::path::absolute(path).map_err(|source| Error::Absolute {
+                path: path.clone(),
+                source,
+            }),
+            Home::Unknown(variable) => Err(Error::NoHome { variable }),
+        }
+    }
+
+    /// Returns the time that stands for "now" in everything that is written, in seconds since
+    /// 1970, if the environment fixes it.
+    pub fn source_date_epoch(&self) -> Result<Option<u64>, Error> {
+        let Some(value) = &self.source_date_epoch else {
+            return Ok(None);
+        };
+        let text = value.to_string_lossy();
+        match text.parse() {
+            Ok(seconds) => Ok(Some(seconds)),
+            Err(_) => Err(Error::SourceDateEpoch {
+                value: text.into_owned(),
+            }),
+        }
+    }
+}
+
+fn home(
+    config: Option<&Path>,
+    system: System,
+    lookup: impl Fn(&'static str) -> Option<OsString>,
+) -> Home {
+    if let Some(path) = config.filter(|path| !path.as_os_str().is_empty()) {
+        return Home::At(path.to_owned());
+    }
+    if let Some(path) = lookup("KITOPS_HOME") {
+        return Home::At(path.into());
+    }
+    let (variable, below) = match system {
+        System::Mac => ("HOME", "Library/Caches/kitops"),
+        System::Windows => ("LOCALAPPDATA", "kitops"),
+        System::Other => {
+            // The base directory specification tells programs to ignore a relative path here.
+            let data = lookup("XDG_DATA_HOME").map(PathBuf::from);
+            if let Some(data) = data.filter(|path| path.has_root()) {
+                return Home::At(data.join("kitops"));
+            }
+            ("HOME", ".local/share/kitops")
+        }
+    };
+    match lookup(variable) {
+        Some(base) => Home::At(Path::new(&base).join(below)),
+        None => Home::Unknown(variable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(config: Option<&str>, system: System, variables: &[(&str, &str)]) -> Settings {
+        Settings::from_lookup(config.map(Path::new), system, |name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_home_comes_from_the_flag_then_the_variable_then_the_platform() {
+        use System::{Mac, Other, Windows};
+        let both = [
+            ("KITOPS_HOME", "/k"),
+            ("HOME", "/h"),
+            ("XDG_DATA_HOME", "/x"),
+        ];
+        type Case<'a> = (Option<&'a str>, System, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
+            (Some("/c"), Other, &both, "/c"),
+            (Some(""), Other, &both, "/k"),
+            (None, Other, &both, "/k"),
+            (None, Other, &both[1..], "/x/kitops"),
+            (
+                None,
+                Other,
+                &[("KITOPS_HOME", ""), ("HOME", "/h")],
+                "/h/.local/share/kitops",
+            ),
+            (
+                None,
+                Other,
+                &[("XDG_DATA_HOME", "x"), ("HOME", "/h")],
+                "/h/.local/share/kitops",
+            ),
+            (None, Mac, &both[1..], "/h/Library/Caches/kitops"),
+            (None, Windows, &[("LOCALAPPDATA", "/l")], "/l/kitops"),
+        ];
+        for (config, system, variables, expected) in cases {
+            let home = settings(*config, *system, variables).home().unwrap();
+            assert_eq!(home, Path::new(expected), "{config:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_relative_home_is_made_absolute() {
+        let home = settings(Some("here"), System::Other, &[]).home().unwrap();
+        assert_eq!(home, env::current_dir().unwrap().join("here"));
+    }
+
+    #[test]
+    fn a_missing_home_is_an_error_only_when_it_is_needed() {
+        let settings = settings(None, System::Other, &[]);
+        assert_eq!(
+            settings.home().unwrap_err().to_string(),
+            "cannot tell where kits are kept: HOME is not set"
+        );
+    }
+
+    #[test]
+    fn the_fixed_time_must_be_a_number() {
+        let epoch = |value| {
+            settings(None, System::Other, &[("SOURCE_DATE_EPOCH", value)])
+                .source_date_epoch()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(epoch(""), Ok(None));
+        assert_eq!(epoch("1700000000"), Ok(Some(1_700_000_000)));
+        assert_eq!(
+            epoch("-1"),
+            Err("SOURCE_DATE_EPOCH is `-1`, not a number of seconds since 1970".into())
+        );
+    }
+
+    #[test]
+    fn colour_variables_follow_their_conventions() {
+        let of = |variables: &[(&str, &str)]| {
+            let settings = settings(None, System::Other, variables);
+            (settings.no_color, settings.force_color)
+        };
+        assert_eq!(of(&[]), (false, false));
+        assert_eq!(of(&[("NO_COLOR", "")]), (false, false));
+        assert_eq!(of(&[("NO_COLOR", "1")]), (true, false));
+        assert_eq!(of(&[("CLICOLOR", "0")]), (true, false));
+        assert_eq!(of(&[("CLICOLOR", "1")]), (false, false));
+        assert_eq!(of(&[("CLICOLOR_FORCE", "1")]), (false, true));
+        assert_eq!(of(&[("CLICOLOR_FORCE", "0")]), (false, false));
+    }
+}

@@ -1,6 +1,113 @@
-//! The terminal.
+//! The terminal: reads the command line, runs one command, tells the user what came of it.
+//!
+//! [`args`] is the command line, [`commands`] has one file a command. A command translates its
+//! arguments into one call of an operation or a mechanism, and prints the report through [`ui`],
+//! the only writer. What goes wrong becomes a [`failure`]; [`hints`] knows what helps.
 
-/// Runs the program.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+#![expect(
+    dead_code,
+    reason = "the commands that work on the store come on top of this frame"
+)]
+
+mod args;
+mod commands;
+mod escape;
+mod failure;
+mod help;
+mod hints;
+mod human;
+mod interrupt;
+mod progress;
+mod table;
+mod template;
+mod ui;
+mod usage;
+
+use std::{env, ffi::OsString, process::ExitCode, sync::Arc};
+
+use args::{Cli, Request};
+use failure::Failure;
+use interrupt::Interrupt;
+use progress::{Look, Reporter};
+use ui::{Colour, Level, Ui};
+
+use crate::config::Settings;
+
+/// What every command may use.
+struct Context {
+    settings: Settings,
+    ui: Arc<Ui>,
+    interrupt: Interrupt,
+    look: Look,
+}
+
+impl Context {
+    /// Returns what the core reports to while it works. From here on a first Ctrl-C only asks the
+    /// work to stop, so a command calls this when it is about to write, not before.
+    fn progress(&self) -> Reporter {
+        self.interrupt.listen();
+        Reporter::new(Arc::clone(&self.ui), self.interrupt.clone(), self.look)
+    }
+}
+
+/// Runs the program on the arguments and the environment of the process.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let result = match args::parse(&arguments) {
+        Ok(Request::Run { cli, json }) => return run(*cli, json),
+        Ok(Request::Help(text)) => {
+            let ui = early_ui(&arguments);
+            if ui.colour_out() {
+                ui.out(text.ansi())
+            } else {
+                ui.out(text)
+            }
+        }
+        Ok(Request::Version) => {
+            early_ui(&arguments).line(format_args!("kit {}", env!("CARGO_PKG_VERSION")))
+        }
+        Err(failure) => Err(failure),
+    };
+    let json = args::peek(&arguments, "--format") == Some("json");
+    finish(&early_ui(&arguments), result, json)
+}
+
+fn run(cli: Cli, json: bool) -> ExitCode {
+    let Cli { global, command } = cli;
+    let settings = Settings::read(global.config.as_deref());
+    let look = global.look();
+    let ui = Ui::new(&settings, global.level(), global.color, look == Look::Json);
+    let context = Context {
+        settings,
+        ui: Arc::new(ui),
+        interrupt: Interrupt::default(),
+        look,
+    };
+    let command = command.expect("without a command the help was printed");
+    let result = command.run(&context).map_err(|failure| {
+        // Whatever stopped work ended with, the user asked for it.
+        context.interrupt.failure().unwrap_or(failure)
+    });
+    finish(&context.ui, result, json)
+}
+
+/// Returns a writer for a command line that was not understood, or needs nothing else.
+fn early_ui(arguments: &[OsString]) -> Ui {
+    let colour = match args::peek(arguments, "--color") {
+        Some("always") => Colour::Always,
+        Some("never") => Colour::Never,
+        _ => Colour::Auto,
+    };
+    let json_events = args::peek(arguments, "--progress") == Some("json");
+    Ui::new(&Settings::read(None), Level::Info, colour, json_events)
+}
+
+fn finish(ui: &Ui, result: Result<(), Failure>, json: bool) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.failure(&failure, json);
+            failure.kind.code().into()
+        }
+    }
 }

@@ -5,3 +5,5 @@
     clippy::print_stderr,
     reason = "tests may panic and print"
 )]
+
+mod cli_frame;

@@ -1,0 +1,481 @@
+//! The command line: global flags, and the habits that hold for the flags of every command.
+
+use std::{ffi::OsString, fmt, path::PathBuf};
+
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, builder::StyledStr};
+
+use super::{
+    commands::Command,
+    failure::Failure,
+    help,
+    progress::Look,
+    template::Template,
+    ui::{Colour, Level},
+    usage,
+};
+
+/// Pack AI models, datasets, code and docs into immutable kits, keep them, take them out again
+#[derive(clap::Parser)]
+#[command(
+    name = "kit",
+    version,
+    propagate_version = true,
+    disable_version_flag = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags that stand before or after the command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Folder for the store, the cache and settings [default: `$KITOPS_HOME`, else the user's data folder]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to tell on standard error: trace, debug, info, warn or error
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", hide_default_value = true, value_parser = log_level)]
+    log_level: Level,
+    /// How to show progress: auto, none, plain, fancy or json
+    #[arg(
+        long,
+        global = true,
+        value_name = "LOOK",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    progress: Look,
+    /// Tell more: -v decisions, -vv every step, -vvv without progress bars
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Tell only warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(crate) color: Colour,
+    /// Print the version
+    #[arg(short = 'V', long = "version", global = true, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+impl Global {
+    /// Returns what is told on standard error; `-v` beats `--quiet`, which beats `--log-level`.
+    pub(crate) const fn level(&self) -> Level {
+        match self.verbose {
+            0 if self.quiet => Level::Warn,
+            0 => self.log_level,
+            1 => Level::Debug,
+            _ => Level::Trace,
+        }
+    }
+
+    /// Returns how progress is shown: bars would only tear the many lines of `-vvv` apart.
+    pub(crate) const fn look(&self) -> Look {
+        match self.progress {
+            Look::Json => Look::Json,
+            _ if self.verbose > 2 => Look::None,
+            look => look,
+        }
+    }
+}
+
+/// The flag `--format`: flatten it into the arguments of a command that reports.
+#[derive(clap::Args)]
+pub(crate) struct FormatArgs {
+    /// How to print the result: table, json, or a template such as '{{ .Name }}'
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_default_value = true, value_parser = Format::parse)]
+    pub(crate) format: Format,
+}
+
+/// How a result is printed.
+#[derive(Clone, Debug)]
+pub(crate) enum Format {
+    /// For people: a table or lines.
+    Table,
+    /// One JSON document. Failures are JSON then, too.
+    Json,
+    /// As the user wrote, in a subset of Go's templates.
+    Template(Template),
+}
+
+impl Format {
+    fn parse(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "table" => Ok(Self::Table),
+            "json" => Ok(Self::Json),
+            _ if text.contains("{{") => Template::parse(text)
+                .map(Self::Template)
+                .map_err(|error| BadValue::new(error.to_string())),
+            _ => Err(BadValue::new(format!("there is no output format '{text}'"))
+                .hint("use 'table', 'json' or a template such as --format '{{ .Name }}'")),
+        }
+    }
+}
+
+/// Why a value on the command line cannot be used, in words that need no further context.
+#[derive(Clone, Debug)]
+pub(crate) struct BadValue {
+    pub(crate) message: String,
+    pub(crate) hints: Vec<String>,
+}
+
+impl BadValue {
+    /// Returns a complaint with nothing to suggest.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a suggestion.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadValue {}
+
+fn log_level(text: &str) -> Result<Level, BadValue> {
+    match text {
+        "trace" => Ok(Level::Trace),
+        "debug" => Ok(Level::Debug),
+        "info" => Ok(Level::Info),
+        "warn" => Ok(Level::Warn),
+        "error" => Ok(Level::Error),
+        // The reference's words, which scripts may look for.
+        _ => Err(BadValue::new(format!(
+            "invalid log level '{text}'. Options are 'trace', 'debug', 'info', 'warn', 'error'"
+        ))),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(BadValue::new(format!("'{text}' is neither true nor false"))),
+    }
+}
+
+/// What the command line asks for.
+pub(crate) enum Request {
+    /// Run a command.
+    Run {
+        /// The flags and the command.
+        cli: Box<Cli>,
+        /// Whether failures are printed as JSON.
+        json: bool,
+    },
+    /// Print this help.
+    Help(StyledStr),
+    /// Print the version.
+    Version,
+}
+
+/// Returns the command line as it is shown in help and completions: switches without values.
+pub(crate) fn shown_command() -> clap::Command {
+    help::grouped(Cli::command())
+}
+
+/// Returns the command line as it is parsed: every switch takes `=true` and `=false`.
+fn parsed_command() -> clap::Command {
+    lenient(shown_command())
+}
+
+/// Turns every switch in the tree into an option with an optional boolean value, so that
+/// `--force`, `--force=false`, `-f=0` all work and no command can forget it.
+fn lenient(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| {
+            if !matches!(arg.get_action(), ArgAction::SetTrue) {
+                return arg;
+            }
+            let default: &'static str = if default_is_true(&arg) {
+                "true"
+            } else {
+                "false"
+            };
+            arg.action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .value_name("BOOL")
+                .default_value(default)
+                .default_missing_value("true")
+                .value_parser(switch)
+        })
+        .mut_subcommands(lenient)
+}
+
+fn default_is_true(arg: &Arg) -> bool {
+    arg.get_default_values().iter().any(|value| value == "true")
+}
+
+/// Understands a command line, without the program's name.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Request, Failure> {
+    let arguments = || std::iter::once(OsString::from("kit")).chain(arguments.iter().cloned());
+    let result = parsed_command()
+        .try_get_matches_from(arguments())
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
+    let error = match result {
+        Ok((Cli { command: None, .. }, _)) => {
+            return Ok(Request::Help(shown_command().render_help()));
+        }
+        Ok((cli, json)) => {
+            let cli = Box::new(cli);
+            return Ok(Request::Run { cli, json });
+        }
+        Err(error) => error,
+    };
+    match error.kind() {
+        kind if is_help(kind) => {
+            // The same question to the tree that shows switches plainly. It cannot answer when a
+            // switch with a value stood before `--help`.
+            let shown = shown_command().try_get_matches_from(arguments()).err();
+            let shown = shown.filter(|shown| is_help(shown.kind()));
+            Ok(Request::Help(shown.unwrap_or(error).render()))
+        }
+        clap::error::ErrorKind::DisplayVersion => Ok(Request::Version),
+        _ => Err(usage::failure(&error)),
+    }
+}
+
+const fn is_help(kind: clap::error::ErrorKind) -> bool {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
+    matches!(kind, DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand)
+}
+
+/// Tells whether the innermost command was asked for JSON.
+fn wants_json(matches: &clap::ArgMatches) -> bool {
+    let mut innermost = matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
+    }
+    matches!(
+        innermost.try_get_one::<Format>("format"),
+        Ok(Some(Format::Json))
+    )
+}
+
+/// Returns the last value of `--flag` on a command line that could not be understood, so that the
+/// complaint takes the form that was asked for.
+pub(crate) fn peek<'a>(arguments: &'a [OsString], flag: &str) -> Option<&'a str> {
+    let mut found = None;
+    let mut rest = arguments.iter().filter_map(|argument| argument.to_str());
+    while let Some(argument) = rest.next() {
+        match argument.strip_prefix(flag) {
+            Some("") => found = rest.next(),
+            Some(value) => found = value.strip_prefix('=').or(found),
+            None if argument == "--" => break,
+            None => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Request, Failure> {
+        let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
+        parse(&words)
+    }
+
+    fn global(line: &str) -> Global {
+        match parse_words(line) {
+            Ok(Request::Run { cli, .. }) => cli.global,
+            Ok(_) => panic!("`{line}` does not run a command"),
+            Err(failure) => panic!("`{line}`: {}", failure.message),
+        }
+    }
+
+    fn message(line: &str) -> String {
+        match parse_words(line) {
+            Ok(_) => panic!("`{line}` is understood"),
+            Err(failure) => failure.render(false),
+        }
+    }
+
+    #[test]
+    fn the_tree_holds_together() {
+        parsed_command().debug_assert();
+        shown_command().debug_assert();
+    }
+
+    #[test]
+    fn every_switch_takes_true_and_false() {
+        fn walk(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                assert!(
+                    !matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        let command = parsed_command();
+        assert!(command.get_arguments().any(|arg| arg.get_id() == "quiet"));
+        walk(&command);
+    }
+
+    #[test]
+    fn switches_read_booleans_as_the_reference_does() {
+        for (flags, expected) in [
+            ("", false),
+            ("--quiet", true),
+            ("-q", true),
+            ("--quiet=true", true),
+            ("--quiet=TRUE", true),
+            ("--quiet=1", true),
+            ("--quiet=t", true),
+            ("-q=T", true),
+            ("--quiet=false", false),
+            ("--quiet=False", false),
+            ("--quiet=0", false),
+            ("-q=f", false),
+            ("-q --quiet=false", false),
+            ("-qv", true),
+        ] {
+            assert_eq!(
+                global(&format!("version {flags}")).quiet,
+                expected,
+                "{flags}"
+            );
+            assert_eq!(
+                global(&format!("{flags} version")).quiet,
+                expected,
+                "{flags}"
+            );
+        }
+        assert_eq!(
+            message("version --quiet=maybe"),
+            "error: 'maybe' is neither true nor false\n  caused by: the value of '--quiet[=<BOOL>]'"
+        );
+    }
+
+    #[test]
+    fn a_switch_that_is_on_by_default_can_be_switched_off() {
+        let command = || {
+            lenient(
+                clap::Command::new("x").arg(
+                    Arg::new("tls")
+                        .long("tls")
+                        .action(ArgAction::SetTrue)
+                        .default_value("true"),
+                ),
+            )
+        };
+        for (words, expected) in [
+            (&["x"][..], true),
+            (&["x", "--tls"], true),
+            (&["x", "--tls=false"], false),
+        ] {
+            let matches = command().try_get_matches_from(words).unwrap();
+            assert_eq!(matches.get_one::<bool>("tls"), Some(&expected), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for line in [
+            "--config /x version",
+            "version --config /x",
+            "version --config=/x",
+        ] {
+            assert_eq!(global(line).config, Some("/x".into()), "{line}");
+        }
+        for (line, level, look) in [
+            ("version", Level::Info, Look::Auto),
+            ("--log-level warn version", Level::Warn, Look::Auto),
+            ("version --log-level error", Level::Error, Look::Auto),
+            ("-v version", Level::Debug, Look::Auto),
+            ("version -vv", Level::Trace, Look::Auto),
+            ("version -vvv", Level::Trace, Look::None),
+            ("version -v -v -v --progress json", Level::Trace, Look::Json),
+            ("version -q", Level::Warn, Look::Auto),
+            ("version -q -v", Level::Debug, Look::Auto),
+            ("version --progress false", Level::Info, Look::None),
+            ("version --progress cherry", Level::Info, Look::Fancy),
+            ("--progress plain cache info", Level::Info, Look::Plain),
+        ] {
+            let global = global(line);
+            assert_eq!((global.level(), global.look()), (level, look), "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_values_say_what_is_possible() {
+        assert_eq!(
+            message("version --log-level zzz"),
+            "error: invalid log level 'zzz'. Options are 'trace', 'debug', 'info', 'warn', \
+             'error'\n  caused by: the value of '--log-level <LEVEL>'"
+        );
+        assert_eq!(
+            message("version --progress fansy"),
+            "error: invalid value 'fansy' for '--progress <LOOK>'\nhint: did you mean 'fancy'?"
+        );
+        assert_eq!(
+            message("version --format yaml"),
+            "error: there is no output format 'yaml'\n  caused by: the value of '--format \
+             <FORMAT>'\nhint: use 'table', 'json' or a template such as --format '{{ .Name }}'"
+        );
+    }
+
+    #[test]
+    fn help_is_asked_for_in_four_ways() {
+        for line in [
+            "",
+            "--help",
+            "-h",
+            "help",
+            "version --help",
+            "version -h",
+            "help version",
+            "cache",
+        ] {
+            assert!(matches!(parse_words(line), Ok(Request::Help(_))), "{line}");
+        }
+        for line in ["-V", "--version", "version -V", "version --version"] {
+            assert!(matches!(parse_words(line), Ok(Request::Version)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_found_on_a_line_that_cannot_be_parsed() {
+        let words = |line: &str| line.split(' ').map(Into::into).collect::<Vec<OsString>>();
+        for (line, expected) in [
+            ("list --format json --x", Some("json")),
+            ("list --format=json", Some("json")),
+            ("list --format=table --format json", Some("json")),
+            ("list --formatted=json", None),
+            ("list -- --format json", None),
+            ("list --format", None),
+        ] {
+            assert_eq!(peek(&words(line), "--format"), expected, "{line}");
+        }
+    }
+}
