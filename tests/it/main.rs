@@ -6,4 +6,36 @@
     reason = "tests may panic and print"
 )]
 
-mod cli_frame;
+mod cli_frame; // what every command shares: flags, help, failures
+mod house; // what holds for every file: licences, white space, links, the changelog
+mod layering; // which module may use which
+mod spdx; // licence expressions, for `house`
+mod support; // the sandbox and what tests are built from
+
+use std::{fs, path::Path};
+
+/// Rust compiles only what is listed above: a file that was forgotten would never run.
+#[test]
+fn every_file_in_this_folder_is_listed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for (list, folder) in [
+        ("main.rs", folder.clone()),
+        ("support/mod.rs", folder.join("support")),
+    ] {
+        let text = fs::read_to_string(folder.join(list.rsplit('/').next().unwrap())).unwrap();
+        let listed = |name: &str| {
+            text.lines().any(|line| {
+                let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+                line.starts_with(&format!("mod {name};"))
+            })
+        };
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let is_module = path.is_dir() || path.extension().is_some_and(|e| e == "rs");
+            if is_module && name != "main" && name != "mod" {
+                assert!(listed(&name), "tests/it/{list}: add `mod {name};`");
+            }
+        }
+    }
+}
