@@ -9,6 +9,7 @@
 mod cli_frame; // what every command shares: flags, help, failures
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod layering; // which module may use which
+mod random_trees; // pack and unpack against a model
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
 

@@ -66,10 +66,10 @@ impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn stream(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             f.write_str(text)?;
-            match text.ends_with('\n') || text.is_empty() {
-                true => Ok(()),
-                false => f.write_str("[no newline]\n"),
+            if !text.is_empty() && !text.ends_with('\n') {
+                f.write_str("[no newline]\n")?;
             }
+            Ok(())
         }
         stream(f, &self.stdout)?;
         if !self.stderr.is_empty() {

@@ -193,7 +193,10 @@ impl Sandbox {
             let content = entry.path();
             if content.is_dir() {
                 self.copy(&content, &to);
-            } else if to.ends_with(".sh") {
+            } else if content
+                .extension()
+                .is_some_and(|extension| extension == "sh")
+            {
                 self.exec(&to, fs::read(content).unwrap());
             } else {
                 self.file(&to, fs::read(content).unwrap());
