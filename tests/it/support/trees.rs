@@ -214,12 +214,10 @@ impl Tree {
     pub(crate) fn grow(steps: &[Step]) -> Self {
         let mut tree = Self::default();
         for step in steps {
-            let folders: Vec<Name> =
-                std::iter::once(Name::new())
-                    .chain(tree.made.iter().filter_map(|(name, made)| {
-                        matches!(made, Made::Folder).then(|| name.clone())
-                    }))
-                    .collect();
+            let is_folder = |made: &&(Name, Made)| matches!(made.1, Made::Folder);
+            let made = tree.made.iter().filter(is_folder);
+            let mut folders = vec![Name::new()];
+            folders.extend(made.map(|(name, _)| name.clone()));
             let mut path = join(step.parent.get::<Name>(&folders), &step.name.1);
             let (odd, kind) = match &step.kind {
                 Kind::File(bytes, exec) => {
