@@ -165,6 +165,9 @@ mod tests {
         })
     }
 
+    #[cfg(unix)]
+    type Case<'a> = (Option<&'a str>, System, &'a [(&'a str, &'a str)], &'a str);
+
     #[test]
     #[cfg(unix)]
     fn the_home_comes_from_the_flag_then_the_variable_then_the_platform() {
@@ -174,7 +177,6 @@ mod tests {
             ("HOME", "/h"),
             ("XDG_DATA_HOME", "/x"),
         ];
-        type Case<'a> = (Option<&'a str>, System, &'a [(&'a str, &'a str)], &'a str);
         let cases: &[Case<'_>] = &[
             (Some("/c"), Other, &both, "/c"),
             (Some(""), Other, &both, "/k"),

@@ -35,8 +35,12 @@ pub(crate) struct Cli {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Folder for the store, the cache and settings [default: `$KITOPS_HOME`, else the user's data folder]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "Folder of the store, the cache and the settings [default: $KITOPS_HOME, else the user's data folder]"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// What to tell on standard error: trace, debug, info, warn or error
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info", hide_default_value = true, value_parser = log_level)]
@@ -96,7 +100,7 @@ impl Global {
 /// The flag `--format`: flatten it into the arguments of a command that reports.
 #[derive(clap::Args)]
 pub(crate) struct FormatArgs {
-    /// How to print the result: table, json, or a template such as '{{ .Name }}'
+    /// How to print the result: table, json, or a template such as '{{.Name}}'
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_default_value = true, value_parser = Format::parse)]
     pub(crate) format: Format,
 }
@@ -373,7 +377,7 @@ mod tests {
         }
         assert_eq!(
             message("version --quiet=maybe"),
-            "error: 'maybe' is neither true nor false\n  caused by: the value of '--quiet[=<BOOL>]'"
+            "error: 'maybe' is neither true nor false\n  given for --quiet"
         );
     }
 
@@ -432,16 +436,15 @@ mod tests {
         assert_eq!(
             message("version --log-level zzz"),
             "error: invalid log level 'zzz'. Options are 'trace', 'debug', 'info', 'warn', \
-             'error'\n  caused by: the value of '--log-level <LEVEL>'"
+             'error'\n  given for --log-level"
         );
         assert_eq!(
             message("version --progress fansy"),
-            "error: invalid value 'fansy' for '--progress <LOOK>'\nhint: did you mean 'fancy'?"
+            "error: invalid value 'fansy' for '--progress <LOOK>'\nhint: did you mean 'fancy'?\nhint: possible values: auto, none, plain, fancy, json"
         );
         assert_eq!(
             message("version --format yaml"),
-            "error: there is no output format 'yaml'\n  caused by: the value of '--format \
-             <FORMAT>'\nhint: use 'table', 'json' or a template such as --format '{{ .Name }}'"
+            "error: there is no output format 'yaml'\n  given for --format\nhint: use 'table', 'json' or a template such as --format '{{ .Name }}'"
         );
     }
 

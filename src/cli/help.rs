@@ -71,8 +71,9 @@ pub(crate) fn grouped(root: Command) -> Command {
             let _ = write!(text, "\n{header}{title}:{header:#}{lines}\n");
         }
     }
-    text.push_str("\n{all-args}\n\n`kit COMMAND --help` tells more, with examples.");
-    // `{all-args}` would list the commands again if they had a heading of their own there.
+    // Not `{all-args}`, which would list the commands once more.
+    let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}\n\n");
+    text.push_str("`kit COMMAND --help` tells more, with examples.");
     root.help_template(StyledStr::from(text))
 }
 

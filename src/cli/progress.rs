@@ -216,7 +216,7 @@ impl Bar {
             .bars()
             .add(bar.with_elapsed(self.count.start.elapsed()));
         bar.set_style(style);
-        bar.set_prefix(shorten(&self.label, 30));
+        bar.set_prefix(shorten(&self.label, 22));
         bar
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
     if let Some(bad) = source(error) {
         failure.hints.clone_from(&bad.hints);
         if let Some(argument) = text(error, ContextKind::InvalidArg) {
-            failure.causes.push(format!("the value of '{argument}'"));
+            let flag = argument.split([' ', '[']).next().unwrap_or_default();
+            failure = failure.detail(format!("given for {flag}"));
         }
     }
     failure.hints.extend(suggestions(error));
@@ -87,7 +88,7 @@ fn suggestions(error: &clap::Error) -> Vec<String> {
         }
     }
     let possible = texts(error, ContextKind::ValidValue);
-    if hints.is_empty() && !possible.is_empty() {
+    if !possible.is_empty() {
         hints.push(format!("possible values: {}", possible.join(", ")));
     }
     hints

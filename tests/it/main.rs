@@ -1,9 +1,10 @@
 //! The one integration binary: a file per command or promise.
 #![allow(
+    clippy::needless_raw_string_hashes,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "tests may panic and print"
+    reason = "tests may panic and print, and snapbox writes the strings"
 )]
 
 mod cli_frame; // what every command shares: flags, help, failures

@@ -19,7 +19,7 @@ use crate::cli::{
 
 /// Show or empty the cache, the folder for what can be made again
 #[derive(clap::Args)]
-#[command(after_help = examples(&[
+#[command(disable_help_subcommand = true, after_help = examples(&[
     ("See how large the cache is", "kit cache info"),
     ("Empty it", "kit cache clear"),
 ]))]

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(_: &Args, _: &Context) -> Result<(), Failure> {
     // Wrong usage: nothing was tried that could have failed.
     Err(Failure::new(Kind::Usage, "`kit dev` is gone")
-        .detail("it downloaded a server binary and started it through a shell, with names from")
-        .detail("the kit in the command line: unpacking a stranger's kit could run its commands")
+        .detail("running a model is work for a model server, a container or a cluster;")
+        .detail("this program packs the files and brings them there")
         .hint("run `kit unpack REF --filter model`, and start a model server on the files"))
 }
