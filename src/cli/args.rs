@@ -97,7 +97,8 @@ impl Global {
     }
 }
 
-/// The flag `--format`: flatten it into the arguments of a command that reports.
+/// The flag `--format`: flatten it into the arguments of a command that reports. Failures of the
+/// command are then JSON, too, when the result is.
 #[derive(clap::Args)]
 pub(crate) struct FormatArgs {
     /// How to print the result: table, json, or a template such as '{{.Name}}'

@@ -85,7 +85,8 @@ fn run(cli: Cli, json: bool) -> ExitCode {
     };
     let command = command.expect("without a command the help was printed");
     let result = command.run(&context).map_err(|failure| {
-        // Whatever stopped work ended with, the user asked for it.
+        // Whatever stopped work ended with, the user asked for it. Work that was done before it
+        // saw the signal is a success.
         context.interrupt.failure().unwrap_or(failure)
     });
     finish(&context.ui, result, json)

@@ -151,6 +151,28 @@ impl Ui {
             .map_err(|error| output_failure(&error))
     }
 
+    /// Returns standard output for content that is too large to be held. An error of it goes
+    /// through [`output_failure`].
+    #[expect(clippy::unused_self, reason = "only who has the writer may write")]
+    pub(crate) fn stream(&self) -> io::StdoutLock<'static> {
+        io::stdout().lock()
+    }
+
+    /// Asks a question that is answered by `y` or `yes`; anything else, and nobody there to ask,
+    /// is a no.
+    pub(crate) fn confirm(&self, question: impl fmt::Display) -> bool {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return false;
+        }
+        let question = question.to_string();
+        let mut answer = String::new();
+        let asked = self.above_bars(|| {
+            io::stderr().write_all(format!("{} [y/N] ", escape(&question)).as_bytes())?;
+            io::stdin().read_line(&mut answer)
+        });
+        asked.is_ok() && is_yes(&answer)
+    }
+
     /// Tells that a step is done.
     pub(crate) fn status(&self, text: impl fmt::Display) {
         if self.shows(Level::Info) {
@@ -245,5 +267,30 @@ pub(crate) fn output_failure(error: &io::Error) -> Failure {
             Failure::new(Kind::Limit, "cannot write to standard output").because(error)
         }
         _ => Failure::new(Kind::Failed, "cannot write to standard output").because(error),
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        for (answer, expected) in [("y\n", true), (" YES ", true), ("", false), ("yep", false)] {
+            assert_eq!(is_yes(answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_silent_and_a_full_disk_is_a_limit() {
+        let of = |kind: io::ErrorKind| output_failure(&kind.into());
+        assert!(of(io::ErrorKind::BrokenPipe).is_silent());
+        assert_eq!(of(io::ErrorKind::BrokenPipe).kind.code(), 0);
+        assert_eq!(of(io::ErrorKind::StorageFull).kind, Kind::Limit);
+        assert_eq!(of(io::ErrorKind::PermissionDenied).kind, Kind::Failed);
     }
 }
