@@ -79,9 +79,9 @@ fn is_component(component: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     component.starts_with(plain)
         && component.ends_with(plain)
-        && component
-            .split(plain)
-            .all(|between| matches!(between, "" | "." | "_" | "__") || between.chars().all(|c| c == '-'))
+        && component.split(plain).all(|between| {
+            matches!(between, "" | "." | "_" | "__") || between.chars().all(|c| c == '-')
+        })
 }
 
 #[cfg(test)]
@@ -119,7 +119,9 @@ mod tests {
         ] {
             assert!(is_kit_reference(reference), "{reference}");
         }
-        for path in ["model", "./a:b", "C:\\x", "C:/x", "c:/x", "a:b/c", "s3://a/b", "a b:c", ":", "@"] {
+        for path in [
+            "model", "./a:b", "C:\\x", "C:/x", "c:/x", "a:b/c", "s3://a/b", "a b:c", ":", "@",
+        ] {
             assert!(!is_kit_reference(path), "{path}");
         }
     }

@@ -62,7 +62,11 @@ mod go_json {
     struct Go;
 
     impl Formatter for Go {
-        fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        fn write_f64<W: ?Sized + io::Write>(
+            &mut self,
+            writer: &mut W,
+            value: f64,
+        ) -> io::Result<()> {
             let size = value.abs();
             if size != 0.0 && !(1e-6..1e21).contains(&size) {
                 let text = format!("{value:e}");

@@ -1,6 +1,6 @@
 //! A tree to a [`Kitfile`]: every field by name and type, all problems in one go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     Code, Dataset, Docs, Kitfile, Layer, McpServer, Model, Package, Part, Position, Problem,
@@ -27,6 +27,8 @@ pub(super) struct Decoded {
     /// Where each field stands, under its path such as `model.parts[0].type`, and each element
     /// under its own.
     pub(super) places: HashMap<String, Position>,
+    /// The places that hold something of another type, about which no more is to be said.
+    pub(super) broken: HashSet<String>,
 }
 
 const KITFILE: &[&str] = &[
@@ -71,12 +73,14 @@ pub(super) fn decode(root: &Node, source: Source) -> Decoded {
         source,
         problems: Vec::new(),
         places: HashMap::new(),
+        broken: HashSet::new(),
     };
     let kitfile = decoder.kitfile(root);
     Decoded {
         kitfile,
         problems: decoder.problems,
         places: decoder.places,
+        broken: decoder.broken,
     }
 }
 
@@ -84,6 +88,7 @@ struct Decoder {
     source: Source,
     problems: Vec<Problem>,
     places: HashMap<String, Position>,
+    broken: HashSet<String>,
 }
 
 impl Decoder {
@@ -92,7 +97,7 @@ impl Decoder {
         self.map(node, "", KITFILE, |me, field, at, value| match field {
             "manifestVersion" => kitfile.manifest_version = me.text(value, at),
             "package" => kitfile.package = me.package(value, at),
-            "model" => kitfile.model = (!is_null(value)).then(|| me.model(value, at)),
+            "model" => kitfile.model = (!value.is_null()).then(|| me.model(value, at)),
             "code" => kitfile.code = me.list(value, at, Self::code),
             "datasets" => kitfile.datasets = me.list(value, at, Self::dataset),
             "docs" => kitfile.docs = me.list(value, at, Self::docs),
@@ -105,7 +110,7 @@ impl Decoder {
 
     fn package(&mut self, node: &Node, at: &str) -> Package {
         let mut package = Package::default();
-        if is_null(node) {
+        if node.is_null() {
             return package;
         }
         self.map(node, at, PACKAGE, |me, field, at, value| match field {
@@ -241,14 +246,21 @@ impl Decoder {
             self.mismatch(node, at, "a map of fields");
             return;
         };
+        let problems = self.problems.len();
         for (key, value) in pairs {
             let is_layer = matches!(key.text.as_str(), "digest" | "diffId");
             if self.source == Source::Kitfile && !known.contains(&key.text.as_str()) {
-                let place = if at.is_empty() { String::new() } else { format!(" in `{at}`") };
+                let place = if at.is_empty() {
+                    String::new()
+                } else {
+                    format!(" in `{at}`")
+                };
+                let message = format!("unknown field `{}`{place}", key.text);
+                let suggestion = closest(&key.text, known.iter().copied()).map(str::to_owned);
+                let problem = Problem::at(key.position, message);
                 self.problems.push(Problem {
-                    position: Some(key.position),
-                    message: format!("unknown field `{}`{place}", key.text),
-                    suggestion: closest(&key.text, known.iter().copied()).map(str::to_owned),
+                    suggestion,
+                    ..problem
                 });
             } else if is_layer || known.contains(&key.text.as_str()) {
                 let dot = if at.is_empty() { "" } else { "." };
@@ -256,6 +268,10 @@ impl Decoder {
                 self.places.insert(field_at.clone(), value.position);
                 set(self, &key.text, &field_at, value);
             }
+        }
+        if self.problems.len() > problems && !pairs.iter().any(|(key, _)| key.text == "path") {
+            // The path may be there under a misspelt name: it is not taken to be empty.
+            self.broken.insert(format!("{at}.path"));
         }
     }
 
@@ -266,7 +282,7 @@ impl Decoder {
                 .enumerate()
                 .map(|(index, node)| item(self, node, &format!("{at}[{index}]")))
                 .collect(),
-            _ if is_null(node) => Vec::new(),
+            _ if node.is_null() => Vec::new(),
             _ => {
                 self.mismatch(node, at, "a list");
                 Vec::new()
@@ -276,7 +292,7 @@ impl Decoder {
 
     fn text(&mut self, node: &Node, at: &str) -> String {
         match &node.kind {
-            _ if is_null(node) => String::new(),
+            _ if node.is_null() => String::new(),
             Kind::Scalar { text, style } if *style != Style::Token => text.clone(),
             _ => {
                 self.mismatch(node, at, "a text");
@@ -314,25 +330,23 @@ impl Decoder {
     }
 
     fn mismatch(&mut self, node: &Node, at: &str, expected: &str) {
+        self.broken.insert(at.to_owned());
         let found = match &node.kind {
             Kind::Map(_) => "a map",
             Kind::List(_) => "a list",
-            Kind::Scalar { .. } if is_null(node) => "nothing",
-            Kind::Scalar { style: Style::Token, .. } => "a number or bool",
+            Kind::Scalar { .. } if node.is_null() => "nothing",
+            Kind::Scalar {
+                style: Style::Token,
+                ..
+            } => "a number or bool",
             Kind::Scalar { .. } => "a text",
         };
-        let what = if at.is_empty() { "the Kitfile".to_owned() } else { format!("`{at}`") };
+        let what = if at.is_empty() {
+            "the Kitfile".to_owned()
+        } else {
+            format!("`{at}`")
+        };
         let message = format!("{what} must be {expected}, not {found}");
         self.problems.push(Problem::at(node.position, message));
-    }
-}
-
-/// Tells whether the node is there only in form.
-fn is_null(node: &Node) -> bool {
-    match &node.kind {
-        Kind::Scalar { text, style: Style::Plain | Style::Token } => {
-            matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
-        }
-        _ => false,
     }
 }

@@ -81,10 +81,22 @@ impl Kitfile {
             add(Section::Docs, index, "", &docs.path, &docs.layer);
         }
         for (index, prompt) in self.prompts.iter().enumerate() {
-            add(Section::Prompt, index, &prompt.name, &prompt.path, &prompt.layer);
+            add(
+                Section::Prompt,
+                index,
+                &prompt.name,
+                &prompt.path,
+                &prompt.layer,
+            );
         }
         for (index, server) in self.mcp_servers.iter().enumerate() {
-            add(Section::McpServer, index, &server.name, &server.path, &server.layer);
+            add(
+                Section::McpServer,
+                index,
+                &server.name,
+                &server.path,
+                &server.layer,
+            );
         }
         entries
     }

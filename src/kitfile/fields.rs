@@ -119,7 +119,11 @@ impl<'a> Fields<'a> {
     }
 
     fn text(self, name: &'static str, text: &'a str) -> Self {
-        if text.is_empty() { self } else { self.always(name, text) }
+        if text.is_empty() {
+            self
+        } else {
+            self.always(name, text)
+        }
     }
 
     fn line(mut self, name: &'static str, texts: &'a [String]) -> Self {
@@ -148,7 +152,8 @@ impl<'a> Fields<'a> {
         if form == Form::Config {
             let digests = [("digest", layer.digest), ("diffId", layer.diff_id)];
             for (name, digest) in digests {
-                self.0.extend(digest.map(|digest| (name, Field::Digest(digest))));
+                self.0
+                    .extend(digest.map(|digest| (name, Field::Digest(digest))));
             }
         }
         self

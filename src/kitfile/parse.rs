@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Parsed, Problems> {
     };
     let decoded = decode(&root, Source::Kitfile);
     problems.extend(decoded.problems);
-    let findings = validate::check(&decoded.kitfile);
+    let findings = validate::check(&decoded.kitfile, &decoded.broken);
     let locate = |found: validate::Finding| {
         let position = found.position(&decoded.places);
         Problem::at(position, found.message)

@@ -11,6 +11,9 @@ pub struct Position {
     pub column: usize,
 }
 
+/// Longer messages are cut: they quote a text that is no name.
+const MAX_MESSAGE_BYTES: usize = 500;
+
 /// One thing that is wrong with a Kitfile, or worth a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -26,10 +29,27 @@ impl Problem {
     pub(super) fn at(position: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
         Self {
             position: position.into(),
-            message: message.into(),
+            message: one_line(&message.into()),
             suggestion: None,
         }
     }
+}
+
+/// Returns what fits a line of `message`, which may quote anything from the text.
+fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    for character in message.chars() {
+        if line.len() > MAX_MESSAGE_BYTES {
+            line.push('…');
+            break;
+        }
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 impl fmt::Display for Problem {

@@ -54,7 +54,10 @@ pub(super) fn token(text: &str) -> Result<Value, String> {
 /// Whole numbers are exact. Other tools make a float of one beyond 64 bits, which loses digits:
 /// the float is taken only where it says the same.
 fn number(text: &str) -> Result<Option<Value>, String> {
-    if text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-')) {
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-'))
+    {
         let shown = || text.parse::<f64>().ok().map(|float| format!("{float}"));
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => ("-", digits),
@@ -182,17 +185,23 @@ fn timestamp(text: &str) -> Option<String> {
         rest = &after[length..];
     }
     let dot = if fraction.is_empty() { "" } else { "." };
-    let zone = if has_zone { zone(&mut rest)? } else { "Z".to_owned() };
-    rest.is_empty().then(|| {
-        format!("{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}")
-    })
+    let zone = if has_zone {
+        zone(&mut rest)?
+    } else {
+        "Z".to_owned()
+    };
+    rest.is_empty()
+        .then(|| format!("{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"))
 }
 
 fn zone(rest: &mut &str) -> Option<String> {
     if take(rest, "Z").is_some() {
         return Some("Z".to_owned());
     }
-    let sign = rest.chars().next().filter(|sign| matches!(sign, '+' | '-'))?;
+    let sign = rest
+        .chars()
+        .next()
+        .filter(|sign| matches!(sign, '+' | '-'))?;
     *rest = &rest[1..];
     let hours = digits(rest, 2, 2)?;
     take(rest, ":")?;
@@ -205,8 +214,16 @@ fn zone(rest: &mut &str) -> Option<String> {
 }
 
 fn digits(rest: &mut &str, least: usize, most: usize) -> Option<u32> {
-    let length = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
-    let value = rest.get(..length).filter(|_| length >= least)?.parse().ok()?;
+    let length = rest
+        .bytes()
+        .take(most)
+        .take_while(u8::is_ascii_digit)
+        .count();
+    let value = rest
+        .get(..length)
+        .filter(|_| length >= least)?
+        .parse()
+        .ok()?;
     *rest = &rest[length..];
     Some(value)
 }
@@ -261,8 +278,29 @@ mod tests {
             assert_eq!(plain(text), Ok(Value::Float(value)), "{text}");
         }
         for text in [
-            "yes", "No", "on", "off", "y", "n", "nUll", "tRue", "1.2.3", "0x", "0xG", "1e999", "+", "-",
-            ".", "._5", "12:30:45", "2001-02-30", "2001-13-01", "0xFFFFFFFFFFFFFFFFFF", "1-2", "e5", "é",
+            "yes",
+            "No",
+            "on",
+            "off",
+            "y",
+            "n",
+            "nUll",
+            "tRue",
+            "1.2.3",
+            "0x",
+            "0xG",
+            "1e999",
+            "+",
+            "-",
+            ".",
+            "._5",
+            "12:30:45",
+            "2001-02-30",
+            "2001-13-01",
+            "0xFFFFFFFFFFFFFFFFFF",
+            "1-2",
+            "e5",
+            "é",
         ] {
             assert_eq!(plain(text), Ok(Value::Text(text.to_owned())), "{text}");
         }
@@ -274,7 +312,10 @@ mod tests {
             ("2001-01-01", "2001-01-01T00:00:00Z"),
             ("2001-1-2", "2001-01-02T00:00:00Z"),
             ("2024-02-29t1:2:3Z", "2024-02-29T01:02:03Z"),
-            ("2001-12-14T21:59:43.10-05:00", "2001-12-14T21:59:43.1-05:00"),
+            (
+                "2001-12-14T21:59:43.10-05:00",
+                "2001-12-14T21:59:43.1-05:00",
+            ),
             ("2001-12-14T21:59:43+00:00", "2001-12-14T21:59:43Z"),
             ("2001-12-14 21:59:43.000", "2001-12-14T21:59:43Z"),
         ] {

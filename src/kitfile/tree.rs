@@ -78,4 +78,14 @@ impl Node {
             size,
         }
     }
+
+    /// Tells whether the node is there only in form.
+    pub(super) fn is_null(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar { text, style } if *style != Style::Quoted => {
+                matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+            }
+            _ => false,
+        }
+    }
 }

@@ -22,12 +22,14 @@ pub(super) struct Finding {
 impl Finding {
     /// Returns where the field stands; an absent field stands where its element does.
     pub(super) fn position(&self, places: &HashMap<String, Position>) -> Option<Position> {
-        let element = self.field.rfind('.').map(|dot| &self.field[..dot]);
-        [Some(self.field.as_str()), element]
+        [self.field.as_str(), self.element()]
             .into_iter()
-            .flatten()
             .find_map(|place| places.get(place))
             .copied()
+    }
+
+    fn element(&self) -> &str {
+        self.field.rfind('.').map_or("", |dot| &self.field[..dot])
     }
 }
 
@@ -41,9 +43,16 @@ pub(super) struct Findings {
 impl Kitfile {
     /// Returns everything that keeps the Kitfile from being packed, without positions.
     pub fn validate(&self) -> Vec<Problem> {
-        let mut messages: Vec<String> = check(self).errors.into_iter().map(|e| e.message).collect();
+        let mut messages: Vec<String> = check(self, &HashSet::new())
+            .errors
+            .into_iter()
+            .map(|e| e.message)
+            .collect();
         messages.sort();
-        messages.into_iter().map(|message| Problem::at(None, message)).collect()
+        messages
+            .into_iter()
+            .map(|message| Problem::at(None, message))
+            .collect()
     }
 }
 
@@ -58,8 +67,8 @@ struct Element<'a> {
     remote: bool,
 }
 
-/// Checks all rules.
-pub(super) fn check(kitfile: &Kitfile) -> Findings {
+/// Checks all rules, but for the fields and elements at the places in `broken`.
+pub(super) fn check(kitfile: &Kitfile, broken: &HashSet<String>) -> Findings {
     let mut findings = Findings::default();
     if !matches!(kitfile.manifest_version.as_str(), "" | "1.0" | "1.0.0") {
         findings.warnings.push(Finding {
@@ -71,7 +80,10 @@ pub(super) fn check(kitfile: &Kitfile) -> Findings {
         });
     }
     let errors = &mut findings.errors;
-    let elements = elements(kitfile);
+    let mut elements = elements(kitfile);
+    elements.retain(|element| {
+        !broken.contains(&element.place) && !broken.contains(&format!("{}.path", element.place))
+    });
     for element in &elements {
         check_path(element, errors);
     }
@@ -80,6 +92,7 @@ pub(super) fn check(kitfile: &Kitfile) -> Findings {
     check_parts(kitfile, errors);
     check_datasets(kitfile, errors);
     check_mcp_servers(kitfile, errors);
+    errors.retain(|found| !broken.contains(&found.field) && !broken.contains(found.element()));
     findings
 }
 
@@ -87,43 +100,90 @@ pub(super) fn check(kitfile: &Kitfile) -> Findings {
 fn elements(kitfile: &Kitfile) -> Vec<Element<'_>> {
     let mut elements = Vec::new();
     let mut add = |kind: &str, name: &str, place: String, path, remote| {
-        let index = place.rsplit('[').next().unwrap_or_default().trim_end_matches(']');
+        let index = place
+            .rsplit('[')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(']');
         let id = match (kind, name) {
             ("model", "") => kind.to_owned(),
             (_, "") => format!("{kind} {index}"),
             _ => format!("{kind} {name}"),
         };
-        elements.push(Element { id, place, path, remote });
+        elements.push(Element {
+            id,
+            place,
+            path,
+            remote,
+        });
     };
     if let Some(model) = &kitfile.model {
         if !model.path.is_empty() && !is_kit_reference(&model.path) {
             add("model", &model.name, "model".to_owned(), &model.path, false);
         }
         for (index, part) in model.parts.iter().enumerate() {
-            add("modelpart", &part.name, format!("model.parts[{index}]"), &part.path, false);
+            add(
+                "modelpart",
+                &part.name,
+                format!("model.parts[{index}]"),
+                &part.path,
+                false,
+            );
         }
     }
     for (index, code) in kitfile.code.iter().enumerate() {
-        add("code layer", "", format!("code[{index}]"), &code.path, false);
+        add(
+            "code layer",
+            "",
+            format!("code[{index}]"),
+            &code.path,
+            false,
+        );
     }
     for (index, data) in kitfile.datasets.iter().enumerate() {
         let remote = !data.remote_path.is_empty();
-        add("dataset", &data.name, format!("datasets[{index}]"), &data.path, remote);
+        add(
+            "dataset",
+            &data.name,
+            format!("datasets[{index}]"),
+            &data.path,
+            remote,
+        );
     }
     for (index, docs) in kitfile.docs.iter().enumerate() {
-        add("docs layer", "", format!("docs[{index}]"), &docs.path, false);
+        add(
+            "docs layer",
+            "",
+            format!("docs[{index}]"),
+            &docs.path,
+            false,
+        );
     }
     for (index, prompt) in kitfile.prompts.iter().enumerate() {
-        add("prompt", &prompt.name, format!("prompts[{index}]"), &prompt.path, false);
+        add(
+            "prompt",
+            &prompt.name,
+            format!("prompts[{index}]"),
+            &prompt.path,
+            false,
+        );
     }
     for (index, server) in kitfile.mcp_servers.iter().enumerate() {
-        add("mcpServer", &server.name, format!("mcpServers[{index}]"), &server.path, false);
+        add(
+            "mcpServer",
+            &server.name,
+            format!("mcpServers[{index}]"),
+            &server.path,
+            false,
+        );
     }
     elements
 }
 
 fn check_path(element: &Element<'_>, errors: &mut Vec<Finding>) {
-    let Element { id, place, path, .. } = element;
+    let Element {
+        id, place, path, ..
+    } = element;
     let reason = if path.len() > MAX_PATH_BYTES {
         format!("the path of {id} is longer than {MAX_PATH_BYTES} bytes")
     } else if path.contains('\0') {
@@ -143,7 +203,10 @@ fn check_path(element: &Element<'_>, errors: &mut Vec<Finding>) {
     } else {
         return;
     };
-    errors.push(Finding { field: format!("{place}.path"), message: reason });
+    errors.push(Finding {
+        field: format!("{place}.path"),
+        message: reason,
+    });
 }
 
 /// Tells whether the path starts with a drive letter or names a network share.
@@ -159,12 +222,18 @@ fn check_distinct(elements: &[Element<'_>], errors: &mut Vec<Finding>) {
         users.entry(clean(element.path)).or_default().push(element);
     }
     for (path, users) in users {
-        let [first @ .., last] = users.as_slice() else { continue };
+        let [first @ .., last] = users.as_slice() else {
+            continue;
+        };
         if !first.is_empty() {
             let first: Vec<&str> = first.iter().map(|element| element.id.as_str()).collect();
             errors.push(Finding {
                 field: format!("{}.path", last.place),
-                message: format!("{} and {} use the same path {path}", first.join(", "), last.id),
+                message: format!(
+                    "{} and {} use the same path {path}",
+                    first.join(", "),
+                    last.id
+                ),
             });
         }
     }
@@ -183,7 +252,10 @@ fn check_remote_folders(elements: &[Element<'_>], errors: &mut Vec<Finding>) {
     paths.sort_by(|a, b| a.0.cmp(&b.0));
     let mut around: Vec<(&str, &Element<'_>)> = Vec::new();
     for (path, element) in &paths {
-        while around.last().is_some_and(|(folder, _)| !path.starts_with(folder)) {
+        while around
+            .last()
+            .is_some_and(|(folder, _)| !path.starts_with(folder))
+        {
             around.pop();
         }
         // Equal paths have their own message.
@@ -206,11 +278,17 @@ fn check_parts(kitfile: &Kitfile, errors: &mut Vec<Finding>) {
     let parts = kitfile.model.iter().flat_map(|model| &model.parts);
     for (index, part) in parts.enumerate() {
         let kind = part.part_type.as_str();
-        let id = if part.name.is_empty() { index.to_string() } else { part.name.clone() };
+        let id = if part.name.is_empty() {
+            index.to_string()
+        } else {
+            part.name.clone()
+        };
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let message = if kind.is_empty() {
             continue;
-        } else if !kind.starts_with(word) || !kind.chars().all(|c| word(c) || matches!(c, '.' | '-')) {
+        } else if !kind.starts_with(word)
+            || !kind.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+        {
             format!(
                 "modelpart {id} has invalid type {kind:?} (must be alphanumeric with dots, dashes and underscores)"
             )
@@ -219,30 +297,51 @@ fn check_parts(kitfile: &Kitfile, errors: &mut Vec<Finding>) {
         } else {
             continue;
         };
-        errors.push(Finding { field: format!("model.parts[{index}].type"), message });
+        errors.push(Finding {
+            field: format!("model.parts[{index}].type"),
+            message,
+        });
     }
 }
 
 fn check_datasets(kitfile: &Kitfile, errors: &mut Vec<Finding>) {
     for (index, data) in kitfile.datasets.iter().enumerate() {
-        let id = if data.name.is_empty() { index.to_string() } else { data.name.clone() };
+        let id = if data.name.is_empty() {
+            index.to_string()
+        } else {
+            data.name.clone()
+        };
         let (remote, hash) = (data.remote_path.as_str(), data.remote_hash.as_str());
         let bucket = remote.strip_prefix("s3://");
         let (field, message) = if remote.is_empty() && !hash.is_empty() {
-            ("remoteHash", format!("dataset {id} has a remoteHash but no remotePath"))
+            (
+                "remoteHash",
+                format!("dataset {id} has a remoteHash but no remotePath"),
+            )
         } else if bucket.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            ("remotePath", format!("the remotePath of dataset {id} names no bucket ({remote})"))
+            (
+                "remotePath",
+                format!("the remotePath of dataset {id} names no bucket ({remote})"),
+            )
         } else if bucket.is_some() && hash.is_empty() {
-            ("remotePath", format!("dataset {id} needs a remoteHash for its remotePath ({remote})"))
+            (
+                "remotePath",
+                format!("dataset {id} needs a remoteHash for its remotePath ({remote})"),
+            )
         } else if remote.is_empty() || bucket.is_some() || is_kit_reference(remote) {
             continue;
         } else {
             (
                 "remotePath",
-                format!("the remotePath of dataset {id} is neither s3://… nor a kit reference ({remote})"),
+                format!(
+                    "the remotePath of dataset {id} is neither s3://… nor a kit reference ({remote})"
+                ),
             )
         };
-        errors.push(Finding { field: format!("datasets[{index}].{field}"), message });
+        errors.push(Finding {
+            field: format!("datasets[{index}].{field}"),
+            message,
+        });
     }
 }
 
@@ -263,7 +362,11 @@ fn check_mcp_servers(kitfile: &Kitfile, errors: &mut Vec<Finding>) {
         }
         let file = server.path.rsplit('/').next().unwrap_or_default();
         if !file.ends_with(".mcpb") || file.len() == ".mcpb".len() {
-            let id = if name.is_empty() { index.to_string() } else { name.to_owned() };
+            let id = if name.is_empty() {
+                index.to_string()
+            } else {
+                name.to_owned()
+            };
             errors.push(Finding {
                 field: format!("mcpServers[{index}].path"),
                 message: format!(

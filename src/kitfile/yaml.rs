@@ -65,12 +65,10 @@ impl<'a> Builder<'a> {
         }
         let empty = || Problem::at(None, "the Kitfile is empty");
         let root = root.ok_or_else(empty)?;
-        match &root.kind {
-            Kind::Scalar {
-                text,
-                style: Style::Plain,
-            } if text.is_empty() => Err(empty()),
-            _ => Ok(root),
+        if root.is_null() {
+            Err(empty())
+        } else {
+            Ok(root)
         }
     }
 
@@ -224,20 +222,40 @@ impl<'a> Builder<'a> {
         }
         for (key, value) in sources.into_iter().flatten() {
             if known.contains(&key.text) {
-                self.expand(Size { nodes: 1, ..Size::default() }, position)?;
+                self.expand(
+                    Size {
+                        nodes: 1,
+                        ..Size::default()
+                    },
+                    position,
+                )?;
                 continue;
             }
             let bytes = value.size.bytes + key.text.len();
-            self.expand(Size { bytes, ..value.size }, position)?;
+            self.expand(
+                Size {
+                    bytes,
+                    ..value.size
+                },
+                position,
+            )?;
             known.insert(key.text.clone());
             pairs.push((key.clone(), Rc::clone(value)));
         }
         Ok(())
     }
 
-    fn alias(&mut self, anchor: usize, position: Position, depth: usize) -> Result<Rc<Node>, Problem> {
+    fn alias(
+        &mut self,
+        anchor: usize,
+        position: Position,
+        depth: usize,
+    ) -> Result<Rc<Node>, Problem> {
         let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
-            return Err(Problem::at(position, "an alias names the value it stands in"));
+            return Err(Problem::at(
+                position,
+                "an alias names the value it stands in",
+            ));
         };
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {

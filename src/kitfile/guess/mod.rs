@@ -1,0 +1,318 @@
+//! Drafts a Kitfile for a directory that has none, from names and sizes alone.
+//!
+//! Files of the root and of its folders are told apart by their names; what lies deeper goes with
+//! its folder. Nothing that looks private is ever taken: see [`never_taken`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Code, Dataset, Docs, Kitfile, McpServer, Model, NAMES, Part, Prompt, clean::is_kit_reference,
+};
+
+mod kind;
+
+use kind::{Kind, extension, kind};
+pub use kind::{Reason, never_taken};
+
+/// More unknown files or unclear folders than this are taken as one layer.
+const MAX_SINGLE: usize = 5;
+
+/// A file or folder of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// Its path below the directory, with `/` between names.
+    pub path: String,
+    /// Its size in bytes; not used for folders.
+    pub size: u64,
+    /// Tells a folder from a file. Links and devices are not listed.
+    pub is_dir: bool,
+}
+
+/// The root of a directory and the files and folders directly below its folders, in any order.
+/// Deeper paths are not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The files and folders.
+    pub entries: Vec<ListedFile>,
+}
+
+/// A file or folder that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    /// Its path below the directory.
+    pub path: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A Kitfile for a directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The Kitfile; it is valid, and names no path that holds what was left out, as far as the
+    /// listing goes. Whoever packs it leaves out what is [`never_taken`] below it.
+    pub kitfile: Kitfile,
+    /// What was left out, in the order of the paths.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Drafts a Kitfile for the directory that `listing` shows.
+pub fn draft(listing: &Listing) -> Draft {
+    let mut drafter = Drafter::default();
+    let mut root = BTreeMap::new();
+    let mut below: BTreeMap<&str, Vec<&ListedFile>> = BTreeMap::new();
+    for entry in &listing.entries {
+        match entry.path.split_once('/') {
+            None => drop(root.insert(entry.path.as_str(), entry)),
+            Some((folder, name)) if !name.contains('/') => {
+                below.entry(folder).or_default().push(entry);
+            }
+            Some(_) => {}
+        }
+    }
+    root.retain(|_, entry| drafter.may_be_taken(entry));
+    for entry in root.values().filter(|entry| !entry.is_dir) {
+        drafter.root_file(entry);
+    }
+    for entry in root.values().filter(|entry| entry.is_dir) {
+        let mut children = below.remove(entry.path.as_str()).unwrap_or_default();
+        children.sort_by(|a, b| a.path.cmp(&b.path));
+        drafter.folder(&entry.path, &children);
+    }
+    drafter.finish()
+}
+
+#[derive(Default)]
+struct Drafter<'a> {
+    kitfile: Kitfile,
+    left_out: Vec<LeftOut>,
+    models: Vec<&'a ListedFile>,
+    metadata: Vec<&'a ListedFile>,
+    unknown: Vec<&'a str>,
+    /// Folders of no clear kind, each with the paths that stand for it.
+    unclear: Vec<Vec<String>>,
+}
+
+impl<'a> Drafter<'a> {
+    fn may_be_taken(&mut self, entry: &ListedFile) -> bool {
+        if NAMES.contains(&entry.path.as_str()) {
+            return false;
+        }
+        let reason = never_taken(&entry.path);
+        self.left_out.extend(reason.map(|reason| LeftOut {
+            path: entry.path.clone(),
+            reason,
+        }));
+        reason.is_none()
+    }
+
+    fn root_file(&mut self, file: &'a ListedFile) {
+        let path = file.path.as_str();
+        let lower = path.to_lowercase();
+        if lower.starts_with("readme") {
+            self.docs(path, "Readme file");
+        } else if lower.starts_with("license") {
+            self.docs(path, "License file");
+        } else {
+            match kind(path) {
+                Kind::Model => self.models.push(file),
+                Kind::Metadata => self.metadata.push(file),
+                Kind::Unknown => self.unknown.push(path),
+                Kind::McpServer => self.mcp_server(path),
+                known => self.add(known, path),
+            }
+        }
+    }
+
+    fn folder(&mut self, folder: &str, children: &[&'a ListedFile]) {
+        let before = self.left_out.len();
+        let children: Vec<&ListedFile> = children
+            .iter()
+            .copied()
+            .filter(|child| self.may_be_taken(child))
+            .collect();
+        let is_whole = self.left_out.len() == before;
+        if !is_whole && children.is_empty() {
+            return;
+        }
+        // The folder itself, unless that would take what is left out with it.
+        let paths = || -> Vec<String> {
+            if is_whole {
+                return vec![format!("{folder}/")];
+            }
+            let slash = |child: &&ListedFile| if child.is_dir { "/" } else { "" };
+            children
+                .iter()
+                .map(|child| format!("{}{}", child.path, slash(child)))
+                .collect()
+        };
+        let add_all = |me: &mut Self, kind| paths().iter().for_each(|path| me.add(kind, path));
+        let is_skill = |child: &&ListedFile| {
+            !child.is_dir && child.path[folder.len() + 1..].eq_ignore_ascii_case("skill.md")
+        };
+        match folder {
+            _ if children.iter().any(is_skill) => return add_all(self, Kind::Prompt),
+            "docs" => return add_all(self, Kind::Docs),
+            "src" | "pkg" | "lib" | "build" => return add_all(self, Kind::Code),
+            _ => {}
+        }
+        let kind_of = |child: &ListedFile| {
+            if child.is_dir {
+                Kind::Unknown
+            } else {
+                kind(&child.path)
+            }
+        };
+        let kinds: BTreeSet<Kind> = children
+            .iter()
+            .map(|child| kind_of(child))
+            .filter(|kind| *kind != Kind::Metadata)
+            .collect();
+        let of = |kind| {
+            children
+                .iter()
+                .copied()
+                .filter(move |child| kind_of(child) == kind)
+        };
+        let only = kinds.first().copied().filter(|_| kinds.len() == 1);
+        match only {
+            Some(Kind::Model) => {
+                self.models
+                    .extend(of(Kind::Model).chain(of(Kind::Metadata)));
+            }
+            Some(kind @ (Kind::Dataset | Kind::Docs | Kind::Prompt)) => add_all(self, kind),
+            Some(Kind::McpServer) if of(Kind::Metadata).next().is_none() => {
+                of(Kind::McpServer).for_each(|child| self.mcp_server(&child.path));
+            }
+            _ => {
+                self.models.extend(of(Kind::Model));
+                let models: BTreeSet<String> =
+                    of(Kind::Model).map(|model| model.path.clone()).collect();
+                let mut paths = paths();
+                paths.retain(|path| !models.contains(path));
+                self.unclear.push(paths);
+            }
+        }
+    }
+
+    /// Adds one path to the section for its kind.
+    fn add(&mut self, kind: Kind, path: &str) {
+        let path = as_file(path);
+        let kitfile = &mut self.kitfile;
+        match kind {
+            Kind::Docs => self.docs(&path, ""),
+            Kind::Dataset => kitfile.datasets.push(Dataset {
+                path,
+                ..Dataset::default()
+            }),
+            Kind::Prompt => kitfile.prompts.push(Prompt {
+                path,
+                ..Prompt::default()
+            }),
+            _ => kitfile.code.push(Code {
+                path,
+                ..Code::default()
+            }),
+        }
+    }
+
+    fn docs(&mut self, path: &str, description: &str) {
+        self.kitfile.docs.push(Docs {
+            path: as_file(path),
+            description: description.to_owned(),
+            ..Docs::default()
+        });
+    }
+
+    fn mcp_server(&mut self, path: &str) {
+        let stem = path.strip_suffix(".mcpb").unwrap_or(path);
+        let short = stem.rsplit('/').next().unwrap_or(stem);
+        let servers = &mut self.kitfile.mcp_servers;
+        let taken = servers.iter().any(|server| server.name == short);
+        servers.push(McpServer {
+            name: if taken { stem } else { short }.to_owned(),
+            path: as_file(path),
+            ..McpServer::default()
+        });
+    }
+
+    fn finish(mut self) -> Draft {
+        self.kitfile.manifest_version = "1.0.0".to_owned();
+        let models = std::mem::take(&mut self.models);
+        self.kitfile.model = model(&models);
+        for file in std::mem::take(&mut self.metadata) {
+            match &mut self.kitfile.model {
+                Some(model) => model.parts.push(part(file)),
+                None => self.add(Kind::Dataset, &file.path),
+            }
+        }
+        let many = self.unknown.len() > MAX_SINGLE || self.unclear.len() > MAX_SINGLE;
+        if many && self.left_out.is_empty() {
+            // Holds all that no other entry names.
+            self.kitfile.code.clear();
+            self.add(Kind::Code, ".");
+        } else {
+            let unclear = std::mem::take(&mut self.unclear).into_iter().flatten();
+            let unknown = std::mem::take(&mut self.unknown)
+                .into_iter()
+                .map(str::to_owned);
+            for path in unclear.chain(unknown) {
+                self.add(Kind::Code, &path);
+            }
+        }
+        self.left_out.sort();
+        Draft {
+            kitfile: self.kitfile,
+            left_out: self.left_out,
+        }
+    }
+}
+
+/// Makes one file the model and the others its parts: the one that outweighs the others by half
+/// of the average, or else the first.
+fn model(files: &[&ListedFile]) -> Option<Model> {
+    let first = files.first()?;
+    let total: u128 = files.iter().map(|file| u128::from(file.size)).sum();
+    let average = total / files.len() as u128;
+    // Of equally large ones the first, which `max_by_key` would not give.
+    let largest = files.iter().rev().max_by_key(|file| file.size)?;
+    let stands_out = files.len() == 1 || u128::from(largest.size) > average + average / 2;
+    let main = if stands_out { largest } else { first };
+    let name = main
+        .path
+        .strip_suffix(extension(&main.path))
+        .unwrap_or(&main.path);
+    Some(Model {
+        name: if stands_out {
+            name.to_owned()
+        } else {
+            String::new()
+        },
+        path: as_file(&main.path),
+        parts: files
+            .iter()
+            .filter(|file| file.path != main.path)
+            .map(|file| part(file))
+            .collect(),
+        ..Model::default()
+    })
+}
+
+fn part(file: &ListedFile) -> Part {
+    Part {
+        path: as_file(&file.path),
+        ..Part::default()
+    }
+}
+
+/// Returns the path in a form that is not taken for a reference, a drive or a URL.
+fn as_file(path: &str) -> String {
+    let is_drive = path.as_bytes().get(1) == Some(&b':');
+    if is_drive || path.starts_with('\\') || is_kit_reference(path) {
+        format!("./{path}")
+    } else {
+        path.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;
