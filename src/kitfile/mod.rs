@@ -1,8 +1,8 @@
 //! The Kitfile: what a kit is made of.
 //!
 //! A Kitfile is YAML in a directory and JSON in a kit (its *config*). Both are read into the same
-//! tree ([`yaml`], [`json`]), which [`decode`] turns into a [`Kitfile`]; [`fields`] fixes the order
-//! of the fields for both ways out. Nothing here touches the file system but this file.
+//! tree (`yaml`, `json`), which `decode` turns into a [`Kitfile`]; `fields` fixes the order of the
+//! fields for both ways out. Nothing here touches the file system but this file.
 
 mod clean;
 mod config;

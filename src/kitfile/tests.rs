@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
 use proptest::prelude::*;
 use snapbox::{Data, assert_data_eq};
@@ -288,17 +288,18 @@ fn hostile_yaml_is_refused() {
     let mut laughs = "model:\n  parameters:\n    - &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..40 {
         let list = vec![format!("*a{}", level - 1); 10].join(", ");
-        laughs += &format!("    - &a{level} [{list}]\n");
+        writeln!(laughs, "    - &a{level} [{list}]").unwrap();
     }
     let mut tower = "model:\n  parameters:\n    - &a0 [x]\n".to_owned();
     for level in 1..2_000 {
-        tower += &format!("    - &a{level} [*a{}]\n", level - 1);
+        writeln!(tower, "    - &a{level} [*a{}]", level - 1).unwrap();
     }
     let merges = format!(
         "model:\n  parameters:\n    - &a {{{}}}\n{}",
         (0..1000)
-            .map(|key| format!("k{key}: v, "))
-            .collect::<String>(),
+            .map(|key| format!("k{key}: v"))
+            .collect::<Vec<_>>()
+            .join(", "),
         "    - {<<: *a}\n".repeat(9_000)
     );
     for (text, message) in [
@@ -354,7 +355,8 @@ fn large_kitfiles_are_read() {
         "code:\n{}",
         (0..20_000)
             .map(|n| format!("  - path: src/{n}\n"))
-            .collect::<String>()
+            .collect::<Vec<_>>()
+            .concat()
     );
     assert_eq!(parse(&text).unwrap().kitfile.entries().len(), 20_000);
     let slashes = format!("code: [{{path: {}}}]", "a/".repeat(2_000));

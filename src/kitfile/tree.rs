@@ -65,9 +65,15 @@ impl Node {
         };
         match &kind {
             Kind::Scalar { text, .. } => size.bytes = text.len(),
-            Kind::List(items) => items.iter().for_each(|item| add(item)),
+            Kind::List(items) => {
+                for item in items {
+                    add(item);
+                }
+            }
             Kind::Map(pairs) => {
-                pairs.iter().for_each(|(_, value)| add(value));
+                for (_, value) in pairs {
+                    add(value);
+                }
                 let keys: usize = pairs.iter().map(|(key, _)| key.text.len()).sum();
                 size.bytes = size.bytes.saturating_add(keys);
             }

@@ -361,7 +361,7 @@ fn check_mcp_servers(kitfile: &Kitfile, errors: &mut Vec<Finding>) {
             });
         }
         let file = server.path.rsplit('/').next().unwrap_or_default();
-        if !file.ends_with(".mcpb") || file.len() == ".mcpb".len() {
+        if file.strip_suffix(".mcpb").is_none_or(str::is_empty) {
             let id = if name.is_empty() {
                 index.to_string()
             } else {

@@ -38,6 +38,9 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Result<Rc<Node>, 
     builder.document()
 }
 
+/// An event as it comes, and the place it starts at.
+type Placed<'a> = ((Event<'a>, Span), Position);
+
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     problems: &'a mut Vec<Problem>,
@@ -52,14 +55,16 @@ impl<'a> Builder<'a> {
         let mut root = None;
         while let Some((event, position)) = self.next()? {
             match event.0 {
-                Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if root.is_some() => {
                     return Err(Problem::at(
                         position,
                         "a second document starts here, but a Kitfile is one document",
                     ));
                 }
-                Event::DocumentStart(..) => {}
+                Event::StreamStart
+                | Event::StreamEnd
+                | Event::DocumentStart(..)
+                | Event::DocumentEnd => {}
                 _ => root = Some(self.node(event, position, 1)?),
             }
         }
@@ -72,7 +77,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<((Event<'a>, Span), Position)>, Problem> {
+    fn next(&mut self) -> Result<Option<Placed<'a>>, Problem> {
         match self.parser.next_event() {
             None => Ok(None),
             Some(Ok((event, span))) => Ok(Some(((event, span), place(span.start)))),
@@ -87,7 +92,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns the event that follows inside a list or map.
-    fn inside(&mut self) -> Result<((Event<'a>, Span), Position), Problem> {
+    fn inside(&mut self) -> Result<Placed<'a>, Problem> {
         self.next()?
             .ok_or_else(|| Problem::at(None, "the text ends inside a list or map"))
     }

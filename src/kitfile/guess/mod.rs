@@ -28,8 +28,8 @@ pub struct ListedFile {
     pub is_dir: bool,
 }
 
-/// The root of a directory and the files and folders directly below its folders, in any order.
-/// Deeper paths are not looked at.
+/// The root of a directory and the files and folders directly below its folders, in any order,
+/// but for what ignore rules keep out of a kit anyway. Deeper paths are not looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The files and folders.
@@ -236,7 +236,7 @@ impl<'a> Drafter<'a> {
     }
 
     fn finish(mut self) -> Draft {
-        self.kitfile.manifest_version = "1.0.0".to_owned();
+        "1.0.0".clone_into(&mut self.kitfile.manifest_version);
         let models = std::mem::take(&mut self.models);
         self.kitfile.model = model(&models);
         for file in std::mem::take(&mut self.metadata) {
