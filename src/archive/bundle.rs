@@ -254,6 +254,9 @@ fn copy(
     }
 }
 
+/// The content of a file of a bundle, and its size in bytes.
+pub type Content = (Box<dyn Read + Send>, u64);
+
 /// A bundle to be read: a folder or a tar file.
 #[derive(Debug)]
 pub struct Bundle {
@@ -279,7 +282,7 @@ impl Bundle {
     }
 
     /// Opens the file `name` and returns it with its size in bytes; `None` if it is not there.
-    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send>, u64)>, Error> {
+    pub fn file(&self, name: &str) -> Result<Option<Content>, Error> {
         let Some(files) = &self.files else {
             let path = self.path.join(name);
             let file = match platform::open_to_read(&path, false) {

@@ -1,13 +1,168 @@
-//! What can go wrong with directories being packed or unpacked.
+//! Why a directory could not be packed, or a layer not be read or unpacked.
 
 use std::{fmt, io, path::PathBuf};
 
-/// A failure of packing or unpacking a directory.
+use crate::digest::Digest;
+
+/// Why something about archives failed. Paths inside archives are shown as text; bytes that are
+/// not UTF-8 are replaced in messages only.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The source of a layer's bytes failed.
+    #[error("cannot read the layer")]
+    Read(#[source] io::Error),
+    /// The layer's content is not what its digest promises.
+    #[error("the content is damaged: expected {expected}, found {found}")]
+    Damaged {
+        /// What the manifest promises.
+        expected: Digest,
+        /// What was read.
+        found: Digest,
+    },
+    /// The layer is longer or shorter than promised.
+    #[error("the content is damaged: expected {expected} bytes, found {found}")]
+    Size {
+        /// What the manifest promises.
+        expected: u64,
+        /// What was read; at most one more than promised.
+        found: u64,
+    },
+    /// The uncompressed content is not what the config promises.
+    #[error("the uncompressed content is {found}, but the config says {expected}")]
+    DiffId {
+        /// What the config promises.
+        expected: Digest,
+        /// What was read.
+        found: Digest,
+    },
+    /// The archive stops in the middle of something.
+    #[error("the archive is cut off after {at} bytes")]
+    CutOff {
+        /// How many bytes there were.
+        at: u64,
+    },
+    /// The two zero blocks that end an archive are missing.
+    #[error("the archive has no end mark")]
+    NoEnd,
+    /// Something other than zeros follows the end of the archive.
+    #[error("the archive goes on behind its end mark")]
+    Trailing,
+    /// A header that no honest writer makes.
+    #[error("the archive's header at byte {at} is not valid: {why}")]
+    Header {
+        /// Where the header starts.
+        at: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An entry that is neither a file nor a folder.
+    #[error("entry `{path}` is {kind}, and only files and folders are unpacked")]
+    Kind {
+        /// The entry.
+        path: String,
+        /// What it is, with its article.
+        kind: String,
+    },
+    /// An entry whose name cannot be accepted.
+    #[error("entry `{path}` cannot be accepted: {why}")]
+    Name {
+        /// The name as it stands in the archive.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Two entries of one layer have the same path.
+    #[error("the layer holds `{path}` twice")]
+    Twice {
+        /// The path.
+        path: String,
+    },
+    /// Two paths of one kit are the same file here.
+    #[error("`{path}` and `{other}` are one and the same file here")]
+    Folded {
+        /// The later path.
+        path: String,
+        /// The earlier path.
+        other: String,
+    },
+    /// A path is a file and has something below it.
+    #[error("`{file}` is a file, but `{child}` needs it to be a folder")]
+    Below {
+        /// The file.
+        file: String,
+        /// What would be below it.
+        child: String,
+    },
+    /// A path is a file in one place and a folder in another.
+    #[error("`{path}` is both a file and a folder")]
+    Both {
+        /// The path.
+        path: String,
+    },
+    /// Two layers hold different things under one path.
+    #[error("`{path}` is not the same in {first} and {second}")]
+    Clash {
+        /// The path.
+        path: String,
+        /// The layer that came first.
+        first: String,
+        /// The layer that is refused.
+        second: String,
+    },
+    /// The target is not a folder.
+    #[error("{} is not a folder", .path.display())]
+    NotAFolder {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target folder cannot be used.
+    #[error("cannot unpack into {}", .path.display())]
+    Target {
+        /// The target.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that was there already changed while it was looked at.
+    #[error("{} changed while it was compared", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Things in the target are in the way.
+    #[error("{}", conflicts_text(.conflicts, *.more))]
+    Conflicts {
+        /// What is in the way, sorted by path.
+        conflicts: Vec<Conflict>,
+        /// How many more there are that are not listed.
+        more: u64,
+    },
+    /// A layer could not be unpacked.
+    #[error("cannot unpack {label} ({digest}){}", others_text(.others))]
+    Layer {
+        /// What the layer is, in the words of the caller.
+        label: String,
+        /// The layer.
+        digest: Digest,
+        /// Why not.
+        #[source]
+        cause: Box<Error>,
+        /// Other layers of the same kit that could not be unpacked either.
+        others: Vec<LayerFailure>,
+    },
     /// A file or folder cannot be read.
-    #[error("cannot read {path}")]
-    Read {
+    #[error("cannot read {}", .path.display())]
+    ReadFile {
         /// What was read.
         path: PathBuf,
         /// Why not.
@@ -20,12 +175,6 @@ pub enum Error {
         path: String,
         /// Why not.
         source: io::Error,
-    },
-    /// The context is not a folder.
-    #[error("{path} is not a folder")]
-    NotFolder {
-        /// The context.
-        path: PathBuf,
     },
     /// A path of the Kitfile is not there.
     #[error("path `{path}` does not exist")]
@@ -51,8 +200,8 @@ pub enum Error {
     #[error("{}", list("links that cannot be packed", .0))]
     Links(Vec<LinkProblem>),
     /// A file changed between the walk and the end of its reading.
-    #[error("{path} changed while it was being packed")]
-    Changed {
+    #[error("{} changed while it was being packed", .path.display())]
+    ChangedWhilePacking {
         /// The file.
         path: PathBuf,
     },
@@ -68,7 +217,7 @@ pub enum Error {
     #[error("too many files for one kit: more than 4 billion, or 4 GiB of names")]
     TooManyFiles,
     /// A name without a form that an archive could hold.
-    #[error("the name of {path} is not valid Unicode")]
+    #[error("the name of {} is not valid Unicode", .path.display())]
     NameNotUnicode {
         /// The file.
         path: PathBuf,
@@ -79,11 +228,111 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn read(path: &std::path::Path, source: io::Error) -> Self {
-        Self::Read {
+    pub(super) fn read_file(path: &std::path::Path, source: io::Error) -> Self {
+        Self::ReadFile {
             path: path.to_owned(),
             source,
         }
+    }
+
+    /// Tells whether the error concerns the target or the user's wish, so that no other layer
+    /// could be unpacked either.
+    pub(super) const fn ends_the_run(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAFolder { .. }
+                | Self::Target { .. }
+                | Self::Write { .. }
+                | Self::Conflicts { .. }
+                | Self::Interrupted
+        )
+    }
+
+    /// Tells whether the error, or what caused it, is that content is not what its digest or
+    /// size promises.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Size { .. } | Self::DiffId { .. } => true,
+            Self::Layer { cause, .. } => cause.is_damage(),
+            _ => false,
+        }
+    }
+}
+
+/// A layer that could not be unpacked.
+#[derive(Debug)]
+pub struct LayerFailure {
+    /// What the layer is, in the words of the caller.
+    pub label: String,
+    /// The layer.
+    pub digest: Digest,
+    /// Why not.
+    pub cause: Error,
+}
+
+/// Something in the target that is in the way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conflict {
+    /// Its path, relative to the target.
+    pub path: String,
+    /// What is in the way there.
+    pub obstacle: Obstacle,
+}
+
+/// What is in the way of a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// A file with other content.
+    Different,
+    /// A symbolic link.
+    Link,
+    /// A folder where a file should be.
+    Folder,
+    /// A file where a folder should be.
+    File,
+    /// A fifo, socket or device.
+    Special,
+    /// Something that was not there when the run began.
+    Appeared,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Different => "exists with other content",
+            Self::Link => "is a symbolic link",
+            Self::Folder => "is a folder",
+            Self::File => "is not a folder",
+            Self::Special => "is neither a file nor a folder",
+            Self::Appeared => "appeared in the meantime",
+        })
+    }
+}
+
+fn conflicts_text(conflicts: &[Conflict], more: u64) -> String {
+    let count = conflicts.len() as u64 + more;
+    let mut lines = vec![if count == 1 {
+        "1 path in the target is in the way:".to_owned()
+    } else {
+        format!("{count} paths in the target are in the way:")
+    }];
+    lines.extend(
+        conflicts
+            .iter()
+            .map(|Conflict { path, obstacle }| format!("  {path} {obstacle}")),
+    );
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    lines.join("\n")
+}
+
+fn others_text(others: &[LayerFailure]) -> String {
+    let labels: Vec<_> = others.iter().map(|other| other.label.as_str()).collect();
+    if labels.is_empty() {
+        String::new()
+    } else {
+        format!(", nor {}", labels.join(", "))
     }
 }
 

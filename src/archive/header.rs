@@ -65,10 +65,25 @@ pub(super) fn append(out: &mut Vec<u8>, path: &[u8], mode: u32, kind: Kind) {
     out.extend_from_slice(&extension_block(&name, records.len() as u64));
     out.extend_from_slice(&records);
     pad(out);
+    out.extend_from_slice(&block(&cut(path), b"", mode, kind));
+}
+
+/// Returns what of a long or foreign name the name field holds; the whole one is in a record.
+fn cut(path: &[u8]) -> Vec<u8> {
     let mut name = path.to_vec();
     name.retain(u8::is_ascii);
-    name.truncate(NAME);
-    out.extend_from_slice(&block(&name, b"", mode, kind));
+    if name.len() > NAME {
+        name.truncate(NAME);
+        // A cut that ends in `/` would look like a folder to old readers.
+        let end = name
+            .iter()
+            .rposition(|byte| *byte != b'/')
+            .map_or(0, |last| last + 1);
+        if let Some(slash) = name.get_mut(end) {
+            *slash = 0;
+        }
+    }
+    name
 }
 
 /// Returns the PAX records that the entry needs, sorted by key; empty if it needs none.
@@ -264,6 +279,25 @@ mod tests {
         assert_eq!(&out[512..512 + expected.len()], expected.as_bytes());
         assert_eq!(&out[1024 + 124..1024 + 136], b"00000000000\0");
         assert_eq!(out[1024 + 345], 0);
+    }
+
+    #[test]
+    fn a_name_cut_behind_a_slash_does_not_end_in_it() {
+        let long = format!("{}/{}", "d".repeat(99), "é".repeat(3));
+        assert_eq!(
+            cut(long.as_bytes()),
+            format!("{}/", "d".repeat(99)).as_bytes()
+        );
+        let long = format!("{}/{}x", "d".repeat(99), "é".repeat(3));
+        assert_eq!(
+            cut(long.as_bytes()),
+            format!("{}\0", "d".repeat(99)).as_bytes()
+        );
+        let long = format!("{}/é/x", "d".repeat(98));
+        assert_eq!(
+            cut(long.as_bytes()),
+            format!("{}\0/", "d".repeat(98)).as_bytes()
+        );
     }
 
     #[test]

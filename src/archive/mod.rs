@@ -1,8 +1,10 @@
-//! Directories being packed or unpacked.
+//! Directories being packed into layers, and layers being unpacked into directories.
 //!
 //! - [`walk`] looks at a context once and gives every path to its layer, under the rules of
 //!   [`ignore`]; the result is a [`tree`].
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
+//! - [`unpack`] reads layers strictly and puts their files where nothing leads out of the target.
+//! - [`bundle`] is a set of blobs as one folder or tar file.
 
 pub mod bundle;
 mod error;
@@ -16,6 +18,7 @@ pub mod pack;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+pub mod unpack;
 pub mod walk;
 
-pub use error::{Error, LinkProblem, LinkReason};
+pub use error::{Conflict, Error, LayerFailure, LinkProblem, LinkReason, Obstacle};

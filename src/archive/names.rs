@@ -25,7 +25,7 @@ impl Names {
 
 /// Lists a folder in the byte order of names.
 pub(super) fn list(folder: &Path) -> Result<Names, Error> {
-    let unreadable = |source| Error::read(folder, source);
+    let unreadable = |source| Error::read_file(folder, source);
     let mut names = Names {
         text: Vec::new(),
         spans: Vec::new(),

@@ -344,11 +344,10 @@ impl<'t> Planner<'t> {
 
     fn on_disk(&self) -> Result<PathBuf, Error> {
         let context = self.layer.tree.context();
-        let relative =
-            platform::path_from_bytes(&self.path).ok_or_else(|| Error::NameNotUnicode {
-                path: context.to_owned(),
-            })?;
-        Ok(context.join(relative))
+        let relative = platform::os_name(&self.path).ok_or_else(|| Error::NameNotUnicode {
+            path: context.to_owned(),
+        })?;
+        Ok(context.join(&*relative))
     }
 }
 
@@ -417,7 +416,7 @@ impl Job<'_> {
 /// Opens a file that the walk saw.
 fn open(path: &Path, stamp: &FileStamp, via_link: bool) -> Result<File, Error> {
     let file =
-        platform::open_to_read(path, via_link).map_err(|source| Error::read(path, source))?;
+        platform::open_to_read(path, via_link).map_err(|source| Error::read_file(path, source))?;
     check(&file, path, stamp)?;
     Ok(file)
 }
@@ -426,9 +425,9 @@ fn open(path: &Path, stamp: &FileStamp, via_link: bool) -> Result<File, Error> {
 fn check(file: &File, path: &Path, stamp: &FileStamp) -> Result<(), Error> {
     let metadata = file
         .metadata()
-        .map_err(|source| Error::read(path, source))?;
+        .map_err(|source| Error::read_file(path, source))?;
     if !metadata.is_file() || FileStamp::of(&metadata) != *stamp {
-        return Err(Error::Changed {
+        return Err(Error::ChangedWhilePacking {
             path: path.to_owned(),
         });
     }
@@ -438,11 +437,11 @@ fn check(file: &File, path: &Path, stamp: &FileStamp) -> Result<(), Error> {
 fn read(file: &File, path: &Path, gap: &mut [u8], offset: u64) -> Result<(), Error> {
     platform::read_exact_at(file, gap, offset).map_err(|source| {
         if source.kind() == std::io::ErrorKind::UnexpectedEof {
-            Error::Changed {
+            Error::ChangedWhilePacking {
                 path: path.to_owned(),
             }
         } else {
-            Error::read(path, source)
+            Error::read_file(path, source)
         }
     })
 }

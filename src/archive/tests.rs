@@ -299,7 +299,10 @@ fn a_file_that_changes_between_walk_and_read_is_refused() {
         let out = tempfile::tempfile().unwrap();
         let error =
             pack::write(layer(&found, 0, Shape::Tar), &out, 2, &Silent, &Silent).unwrap_err();
-        assert!(matches!(error, Error::Changed { .. }), "{large}: {error}");
+        assert!(
+            matches!(error, Error::ChangedWhilePacking { .. }),
+            "{large}: {error}"
+        );
     }
 }
 

@@ -70,7 +70,7 @@ pub fn walk(
     options: &Options<'_>,
     progress: &dyn Progress,
 ) -> Result<Found, Error> {
-    let root = fs::canonicalize(context).map_err(|source| Error::read(context, source))?;
+    let root = fs::canonicalize(context).map_err(|source| Error::read_file(context, source))?;
     for layer in options.layers {
         let path = context.join(layer);
         let metadata = match fs::symlink_metadata(&path) {
@@ -85,7 +85,7 @@ pub fn walk(
                     path: layer.clone(),
                 });
             }
-            Err(source) => return Err(Error::read(&path, source)),
+            Err(source) => return Err(Error::read_file(&path, source)),
         };
         if !(metadata.is_file() || metadata.is_dir() || metadata.is_symlink()) {
             return Err(Error::NotFileOrFolder {
@@ -109,9 +109,9 @@ pub fn walk(
         path: Vec::new(),
         active: Vec::new(),
     };
-    let metadata = fs::metadata(&root).map_err(|source| Error::read(&root, source))?;
+    let metadata = fs::metadata(&root).map_err(|source| Error::read_file(&root, source))?;
     if !metadata.is_dir() {
-        return Err(Error::NotFolder {
+        return Err(Error::NotAFolder {
             path: context.to_owned(),
         });
     }
@@ -227,10 +227,9 @@ impl Walk<'_> {
             .into_iter()
             .flatten()
             .find(|decision| decision.ignored);
-        let on_disk = folder
-            .on_disk
-            .join(
-                platform::path_from_bytes(name).ok_or_else(|| Error::NameNotUnicode {
+        let on_disk =
+            folder.on_disk.join(
+                platform::os_name(name).ok_or_else(|| Error::NameNotUnicode {
                     path: folder.on_disk.clone(),
                 })?,
             );
@@ -238,7 +237,7 @@ impl Walk<'_> {
             Ok(metadata) => metadata,
             // Gone since the folder was listed: as if it had gone a moment before.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(Error::read(&on_disk, source)),
+            Err(source) => return Err(Error::read_file(&on_disk, source)),
         };
         if let Some(decision) = ignored {
             if let Some(decider) = decision.decider {
@@ -264,7 +263,7 @@ impl Walk<'_> {
             let Some(owner) = owner else {
                 // A file where a folder should lead to a layer: that layer's path was checked
                 // before, so the tree is changing under the walk.
-                return Err(Error::Changed { path: on_disk });
+                return Err(Error::ChangedWhilePacking { path: on_disk });
             };
             let mode = self.mode(&metadata);
             let parent = self.ensure(above, folder)?;

@@ -1,5 +1,7 @@
 //! Paths as text: cleaned, and told apart from references.
 
+use crate::reference::model_path_reference;
+
 /// Returns `path` without empty and `.` components, with `..` applied as far as it goes, and `.`
 /// for the whole context. Purely textual: links are not looked at.
 pub fn clean(path: &str) -> String {
@@ -26,62 +28,9 @@ pub fn clean(path: &str) -> String {
     }
 }
 
-/// Tells whether `path` names a kit: it holds `:` or `@` and is a reference as a whole.
-//
-// INTEGRATION: stands in for `crate::reference::model_path_reference(path).is_some()`.
+/// Tells whether the path of a model names a kit.
 pub(super) fn is_kit_reference(path: &str) -> bool {
-    if !path.contains([':', '@']) || path.len() > 1024 {
-        return false;
-    }
-    let (name, digest) = match path.split_once('@') {
-        Some((name, digest)) => (name, Some(digest)),
-        None => (path, None),
-    };
-    if digest.is_some_and(|digest| digest.parse::<crate::digest::Digest>().is_err()) {
-        return false;
-    }
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    let (repository, tag) = match name[last..].split_once(':') {
-        Some((end, tag)) => (&name[..last + end.len()], Some(tag)),
-        None => (name, None),
-    };
-    if tag.is_some_and(|tag| !is_tag(tag)) {
-        return false;
-    }
-    let (host, rest) = match repository.split_once('/') {
-        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => {
-            (Some(host), rest)
-        }
-        _ => (None, repository),
-    };
-    host.is_none_or(is_host) && rest.split('/').all(is_component)
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    (1..=128).contains(&tag.len())
-        && tag.starts_with(word)
-        && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
-}
-
-fn is_host(host: &str) -> bool {
-    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
-    port.parse::<u16>().is_ok()
-        && name.split('.').all(|label| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-        })
-}
-
-fn is_component(component: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    component.starts_with(plain)
-        && component.ends_with(plain)
-        && component.split(plain).all(|between| {
-            matches!(between, "" | "." | "_" | "__") || between.chars().all(|c| c == '-')
-        })
+    model_path_reference(path).is_some()
 }
 
 #[cfg(test)]

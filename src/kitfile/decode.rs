@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::{
     Code, Dataset, Docs, Kitfile, Layer, McpServer, Model, Package, Part, Position, Problem,
     Prompt, Value, resolve,
-    suggest::closest,
     tree::{Kind, Node, Style},
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, suggest::closest};
 
 /// Which of its two homes a tree comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

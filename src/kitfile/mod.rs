@@ -15,12 +15,13 @@ mod model;
 mod parse;
 mod problem;
 mod resolve;
-mod suggest;
 mod tree;
 mod validate;
 mod write;
 mod yaml;
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]

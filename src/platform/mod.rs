@@ -13,6 +13,8 @@ mod other;
 use other as system;
 
 use std::{
+    borrow::Cow,
+    ffi::OsStr,
     fs::{File, Metadata},
     io,
     path::Path,
@@ -94,11 +96,32 @@ pub fn mode(metadata: &Metadata) -> u32 {
 
 /// Returns the bytes of a file name as an archive holds them: as they are on Unix, UTF-8
 /// elsewhere. `None` for a name that has no such form.
-pub fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
+pub fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     system::name_bytes(name)
 }
 
-/// Returns the path of which an archive holds `bytes`. `None` for one that has no such form here.
-pub fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
-    system::path_from_bytes(bytes)
+/// Opens the directory `name` in `dir`, never through a symbolic link: something else of that
+/// name is [`io::ErrorKind::NotADirectory`]. `name` is one component.
+pub fn open_dir_no_follow(dir: &cap_std::fs::Dir, name: &Path) -> io::Result<cap_std::fs::Dir> {
+    system::open_dir_no_follow(dir, name)
+}
+
+/// Opens the regular file `name` in `dir` for reading, never through a symbolic link and without
+/// waiting for a writer of a fifo: something else of that name is
+/// [`io::ErrorKind::InvalidInput`]. `name` is one component.
+pub fn open_file_no_follow(dir: &cap_std::fs::Dir, name: &Path) -> io::Result<cap_std::fs::File> {
+    system::open_file_no_follow(dir, name)
+}
+
+/// Returns an open file to lock in the name of the directory `dir`, or to sync the file system
+/// by: the directory itself where that can be, else the file `name` in it, which is made and
+/// stays.
+pub fn lock_handle(dir: &cap_std::fs::Dir, name: &Path) -> io::Result<File> {
+    system::lock_handle(dir, name)
+}
+
+/// Returns how the system writes the file name or relative path `bytes`; `None` if it cannot
+/// (names that are not UTF-8 exist only on Unix).
+pub fn os_name(bytes: &[u8]) -> Option<Cow<'_, OsStr>> {
+    system::os_name(bytes)
 }

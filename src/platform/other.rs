@@ -1,6 +1,7 @@
 //! Everything that is not Unix: in practice Windows.
 
 use std::{
+    borrow::Cow,
     ffi::OsStr,
     fs::{File, Metadata},
     io,
@@ -92,6 +93,28 @@ pub(super) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     name.to_str().map(str::as_bytes)
 }
 
-pub(super) fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
-    std::str::from_utf8(bytes).ok().map(Path::new)
+pub(super) fn open_dir_no_follow(dir: &Dir, name: &Path) -> io::Result<Dir> {
+    if !dir.symlink_metadata(name)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    // A link put here in between can lead no further than to a neighbour within `dir`.
+    dir.open_dir(name)
+}
+
+pub(super) fn open_file_no_follow(dir: &Dir, name: &Path) -> io::Result<cap_std::fs::File> {
+    if !dir.symlink_metadata(name)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    dir.open(name)
+}
+
+pub(super) fn lock_handle(dir: &Dir, name: &Path) -> io::Result<File> {
+    let mut options = cap_std::fs::OpenOptions::new();
+    options.write(true).create(true);
+    Ok(dir.open_with(name, &options)?.into_std())
+}
+
+pub(super) fn os_name(bytes: &[u8]) -> Option<Cow<'_, OsStr>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(Cow::Borrowed(OsStr::new(text)))
 }

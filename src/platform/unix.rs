@@ -1,6 +1,7 @@
 //! Unix: Linux, macOS and the BSDs.
 
 use std::{
+    borrow::Cow,
     ffi::OsStr,
     fs::{File, Metadata, OpenOptions},
     io,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use cap_std::fs::Dir;
+use rustix::fs::{Mode, OFlags};
 
 use super::FileStamp;
 
@@ -71,8 +73,53 @@ pub(super) fn free_space(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+pub(super) fn open_dir_no_follow(dir: &Dir, name: &Path) -> io::Result<Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(handle) => Ok(Dir::from_std_file(File::from(handle))),
+        // What a link is called depends on the system.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR) => {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+pub(super) fn open_file_no_follow(dir: &Dir, name: &Path) -> io::Result<cap_std::fs::File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(handle) => {
+            let file = File::from(handle);
+            if !file.metadata()?.is_file() {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            Ok(cap_std::fs::File::from_std(file))
+        }
+        Err(rustix::io::Errno::LOOP) => Err(io::ErrorKind::InvalidInput.into()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+pub(super) fn lock_handle(dir: &Dir, _name: &Path) -> io::Result<File> {
+    // Opened anew: handles of `cap_std` may be good for finding paths only.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(
+        dir,
+        ".",
+        flags,
+        Mode::empty(),
+    )?))
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems cannot write every name"
+)]
+pub(super) fn os_name(bytes: &[u8]) -> Option<Cow<'_, OsStr>> {
+    Some(Cow::Borrowed(OsStr::from_bytes(bytes)))
+}
+
 pub(super) fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
-    use rustix::fs::OFlags;
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if !follow {
         flags |= OFlags::NOFOLLOW;
@@ -101,12 +148,4 @@ pub(super) fn mode(metadata: &Metadata) -> u32 {
 )]
 pub(super) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     Some(name.as_bytes())
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other systems have bytes without a path"
-)]
-pub(super) fn path_from_bytes(bytes: &[u8]) -> Option<&Path> {
-    Some(Path::new(OsStr::from_bytes(bytes)))
 }

@@ -12,7 +12,14 @@ use serde_json::Value;
 use crate::spdx;
 
 /// Folders with bytes that are not ours to tidy, or not kept at all.
-const SKIPPED: &[&str] = &[".git", "target", "testdata/artifacts", "testdata/golden"];
+const SKIPPED: &[&str] = &[
+    ".git",
+    "target",
+    "testdata/artifacts",
+    "testdata/documents",
+    "testdata/golden",
+    "testdata/kitfiles",
+];
 
 fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("glob", &[]),
     ("reference", &["digest", "suggest"]),
     ("oci", &["digest"]),
-    ("kitfile", &["digest", "oci", "suggest"]),
+    ("kitfile", &["digest", "oci", "reference", "suggest"]),
     ("filter", &["glob", "kitfile", "oci", "suggest"]),
     // Mechanisms: each talks to one thing outside.
     ("platform", &[]),
