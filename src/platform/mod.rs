@@ -55,6 +55,12 @@ pub fn sync_file_system(file: &File) -> io::Result<()> {
     system::sync_file_system(file)
 }
 
+/// Takes the right to write from everyone, so that no program changes the file by accident. Without
+/// effect where that would also forbid deleting it (Windows).
+pub fn make_read_only(file: &File) -> io::Result<()> {
+    system::make_read_only(file)
+}
+
 /// Renames `from` to `to` only if nothing is at `to`: fails with [`io::ErrorKind::AlreadyExists`]
 /// otherwise. Both are relative to the open directories.
 pub fn rename_new(

@@ -37,6 +37,10 @@ pub(super) fn sync_file_system(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
+pub(super) fn make_read_only(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -> io::Result<()> {
     if from_dir.symlink_metadata(from)?.is_dir() {
         if to_dir.symlink_metadata(to).is_ok() {

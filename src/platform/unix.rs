@@ -3,11 +3,11 @@
 use std::{
     borrow::Cow,
     ffi::OsStr,
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, Metadata, OpenOptions, Permissions},
     io,
     os::unix::{
         ffi::OsStrExt,
-        fs::{FileExt, MetadataExt, OpenOptionsExt},
+        fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::Path,
 };
@@ -42,6 +42,10 @@ pub(super) fn sync_file_system(_file: &File) -> io::Result<()> {
     // No call for one file system: sync them all.
     rustix::fs::sync();
     Ok(())
+}
+
+pub(super) fn make_read_only(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o444))
 }
 
 pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -> io::Result<()> {
