@@ -20,9 +20,6 @@ use crate::{
 
 use super::{Error, Store, blob, lock, lock::Session, names_log, names_log::Change};
 
-/// The largest index that is read.
-const MAX_INDEX: u64 = 64 << 20;
-
 /// One name of one kit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -198,7 +195,8 @@ fn read_index(store: &Store) -> io::Result<Option<Parsed>> {
         opened => opened?,
     };
     let mut content = Vec::new();
-    file.take(MAX_INDEX + 1).read_to_end(&mut content)?;
+    file.take(Index::MAX_LEN as u64 + 1)
+        .read_to_end(&mut content)?;
     Ok(Some(Index::parse(&content)))
 }
 

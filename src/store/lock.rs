@@ -281,7 +281,7 @@ fn try_take(file: &File, path: &Path, kind: Kind) -> Result<bool, Error> {
     }
 }
 
-/// Opens a lock file, and makes it if it is not there.
+/// Opens a lock file, and makes it if it is not there. Who may only read can still lock it.
 fn open(path: &Path) -> Result<File, Error> {
     OpenOptions::new()
         .read(true)
@@ -289,6 +289,10 @@ fn open(path: &Path) -> Result<File, Error> {
         .create(true)
         .truncate(false)
         .open(path)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+            _ => Err(error),
+        })
         .map_err(Error::io("open", path))
 }
 
@@ -308,8 +312,8 @@ pub(super) fn shared(store: &Store, progress: &dyn Progress) -> Result<StoreLock
         Ok(file) => Some(file),
         Err(Error::Unlockable { path, .. }) => {
             progress.warn(&format!(
-                "the file system of {} does not support locks: do not delete kits from another \
-                 process meanwhile",
+                "the file system of {} does not support locks: let no other process change the \
+                 store meanwhile",
                 path.display()
             ));
             None

@@ -147,7 +147,11 @@ mod tests {
             torn.extend_from_slice(&whole[..length]);
             fs::write(&path, &torn).unwrap();
             let history = read(&path).unwrap().unwrap();
-            assert_eq!(history.changes, [first.clone()], "torn after {length}");
+            assert_eq!(
+                history.changes,
+                std::slice::from_ref(&first),
+                "torn after {length}"
+            );
             append(&path, std::slice::from_ref(&second)).unwrap();
             let history = read(&path).unwrap().unwrap();
             assert_eq!(history.changes, [first.clone(), second.clone()]);

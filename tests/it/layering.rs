@@ -23,7 +23,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["digest", "glob", "platform", "progress"]),
     (
         "store",
-        &["digest", "oci", "platform", "progress", "reference"],
+        &[
+            "digest",
+            "oci",
+            "platform",
+            "progress",
+            "reference",
+            "suggest",
+        ],
     ),
     // Operations: everything below but the environment.
     (

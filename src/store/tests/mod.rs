@@ -54,7 +54,7 @@ impl Room {
             put_layer(&writer, content);
             described.push(Descriptor::of(media_type, content.as_bytes()));
         }
-        let config = format!("{{\"of\":{:?}}}", layers);
+        let config = format!("{{\"of\":{layers:?}}}");
         writer.put(config.as_bytes()).unwrap();
         let manifest = Manifest {
             artifact_type: Some(media_type::ARTIFACT.to_owned()),

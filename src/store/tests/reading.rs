@@ -4,6 +4,9 @@ use std::io::Read as _;
 
 use super::*;
 
+/// Does something to the path of a blob that was there.
+type Breakage = fn(&Path);
+
 #[test]
 fn a_blob_is_invisible_until_its_commit_and_read_only_after_it() {
     let room = Room::new();
@@ -53,7 +56,7 @@ fn a_recorded_blob_is_believed_and_a_changed_one_is_not() {
     let kit = room.pack(&["a:1"], "one");
     let digest = Digest::of(b"one");
     let writer = room.store.writer(&Silent).unwrap();
-    let has = |digest, size, trust| writer.has(digest, size, trust).unwrap();
+    let has = |digest: &Digest, size, trust| writer.has(digest, size, trust).unwrap();
     assert!(fs::metadata(room.store.stamps_path()).unwrap().len() > 0);
     assert_eq!(has(&digest, 3, Trust::Recorded), Presence::Here);
     assert_eq!(has(&kit.digest, kit.size, Trust::Hash), Presence::Here);
@@ -80,7 +83,7 @@ fn a_changed_byte_is_noticed_although_size_and_time_are_as_before() {
         std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
         fs::set_permissions(&path, permissions).unwrap();
         fs::write(&path, b"onE").unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(before.modified().unwrap()).unwrap();
         fs::set_permissions(&path, before.permissions()).unwrap();
         let (old, new) = (
@@ -108,7 +111,7 @@ fn a_changed_byte_is_noticed_although_size_and_time_are_as_before() {
 #[test]
 fn storing_again_heals_whatever_stands_in_the_place_of_a_blob() {
     let digest = Digest::of(b"one");
-    let breakages: [(&str, fn(&Path)); 4] = [
+    let breakages: [(&str, Breakage); 4] = [
         ("flipped", |path| fs::write(path, "onE").unwrap()),
         ("empty", |path| fs::write(path, "").unwrap()),
         ("directory", |path| fs::create_dir(path).unwrap()),
