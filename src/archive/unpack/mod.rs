@@ -2,9 +2,9 @@
 //! nothing can lead out of.
 //!
 //! A run goes through three stages. Each layer's files are written into a hidden folder in the
-//! target, where they wait ([`staging`]); when the layer's digest and size have held they join
+//! target, where they wait (`staging`); when the layer's digest and size have held they join
 //! those of the earlier layers; and when all layers were read, they are moved to their names
-//! ([`publish`]), a whole folder at a time where the target has none of that name. So no byte
+//! (`publish`), a whole folder at a time where the target has none of that name. So no byte
 //! that was not verified is ever seen under a name, and a conflict stops the run before it has
 //! changed anything.
 //!

@@ -59,7 +59,7 @@ impl Report {
 /// What became of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerReport {
-    /// Whether the layer was what it promised; if not, [`Unpack::finish`] tells why.
+    /// Whether the layer was what it promised; if not, [`super::Unpack::finish`] tells why.
     pub held: bool,
     /// What became, or will become, of its files.
     pub files: Report,
