@@ -1,1 +1,12 @@
-//! (being written)
+//! Operations: one file a use case. Options in, report out; nothing here prints.
+
+mod error;
+pub mod files;
+pub mod kit;
+mod layout;
+pub mod load;
+pub mod pack;
+pub mod save;
+pub mod unpack;
+
+pub use error::Error;

@@ -205,7 +205,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// Returns where in the archive the next unread byte is.
-    fn position(&self) -> u64 {
+    pub const fn position(&self) -> u64 {
         self.source.count() - (self.end - self.start) as u64
     }
 

@@ -1,0 +1,145 @@
+//! What can go wrong in an operation beyond what its mechanisms report.
+
+use std::io;
+
+use crate::{archive, digest::Digest, filter, kitfile, oci, store};
+
+/// A failure of an operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not do its part.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A directory could not be packed or unpacked.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// A bundle could not be written or read.
+    #[error(transparent)]
+    Bundle(#[from] archive::bundle::Error),
+    /// A filter selects nothing, or is not one.
+    #[error(transparent)]
+    Filter(#[from] filter::Error),
+    /// Patterns select no file.
+    #[error("no file of {reference} is selected by --include and --exclude")]
+    NoFile {
+        /// The kit.
+        reference: String,
+    },
+    /// A path that the kit does not hold.
+    #[error("{reference} holds no file `{path}`")]
+    NoSuchFile {
+        /// The kit.
+        reference: String,
+        /// The path that was asked for.
+        path: String,
+        /// A path that may have been meant.
+        suggestion: Option<String>,
+    },
+    /// The content of a file in a layer cannot be read.
+    #[error("cannot read `{path}` out of its layer")]
+    CannotRead {
+        /// The path in the kit.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What was asked for cannot be written where the caller wants it.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// The path of an MCP server is not a bundle.
+    #[error("`{path}` is not an MCP bundle")]
+    NotABundle {
+        /// The path as the Kitfile has it.
+        path: String,
+        /// Why not.
+        source: archive::mcpb::NotABundle,
+    },
+    /// More layers than a manifest can name.
+    #[error("{layers} layers make a manifest larger than registries take")]
+    ManifestTooLarge {
+        /// How many layers.
+        layers: usize,
+    },
+    /// A kit of a kind that this version does not know.
+    #[error("{reference} is of a kind that this version of kit does not know: {what}")]
+    Unsupported {
+        /// The kit.
+        reference: String,
+        /// What is not known.
+        what: String,
+    },
+    /// A config that cannot be read.
+    #[error("the config of {reference} cannot be read")]
+    Config {
+        /// The kit.
+        reference: String,
+        /// Why not.
+        source: kitfile::ConfigError,
+    },
+    /// Manifest and config of a kit contradict each other.
+    #[error("{reference} contradicts itself: {what}")]
+    Mismatch {
+        /// The kit.
+        reference: String,
+        /// In what.
+        what: String,
+    },
+    /// A folder or tar file that holds no layout of kits.
+    #[error("{path} is not an OCI image layout with kits: {reason}")]
+    NotALayout {
+        /// The folder or tar file.
+        path: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A document in a layout that cannot be read.
+    #[error("`{name}` in {path} cannot be read")]
+    BadDocument {
+        /// The folder or tar file.
+        path: String,
+        /// The document.
+        name: String,
+        /// Why not.
+        source: Box<oci::Error>,
+    },
+    /// A layout that holds several kits, of which none was chosen, or none of the chosen name.
+    #[error("{path} holds no kit that is called `{name}`")]
+    NoSuchName {
+        /// The folder or tar file.
+        path: String,
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        names: Vec<String>,
+    },
+    /// A kit in a layout has no name that is a full reference, and none was given.
+    #[error("the kit {digest} in {path} is called `{name}`, which names no repository")]
+    Nameless {
+        /// The folder or tar file.
+        path: String,
+        /// The kit.
+        digest: String,
+        /// The name it has, which is not a full one.
+        name: String,
+    },
+    /// A name was given for several kits.
+    #[error("{path} holds several kits, and one name cannot be given to all")]
+    Ambiguous {
+        /// The folder or tar file.
+        path: String,
+        /// The names there are.
+        names: Vec<String>,
+    },
+    /// A blob outside the store is not what its name says.
+    #[error("blob {expected} in {path} is damaged: its content is {found} ({size} bytes)")]
+    DamagedSource {
+        /// The folder or tar file.
+        path: String,
+        /// What it should be.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+        /// Its length in bytes.
+        size: u64,
+    },
+}

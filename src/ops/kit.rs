@@ -1,0 +1,189 @@
+//! A kit as the store holds it: its manifest, its Kitfile, and which layer belongs to which
+//! element of the Kitfile.
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::{
+    kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
+    oci::{Descriptor, Family, LayerKind, LayerType, Manifest, annotation},
+    progress::Progress,
+    reference::Reference,
+    store::{Store, StoredManifest},
+};
+
+/// A kit in the store.
+#[derive(Debug)]
+pub struct Kit {
+    /// The name it was asked for by.
+    pub reference: Reference,
+    /// Its manifest's digest, type and size.
+    pub descriptor: Descriptor,
+    /// Its manifest as it was stored.
+    pub manifest: Manifest,
+    /// Its Kitfile, with the digests of the layers.
+    pub kitfile: Kitfile,
+    /// Its layers in the order of the manifest.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of a kit.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// What its media type says.
+    pub layer_type: LayerType,
+    /// The element of the Kitfile whose files it holds.
+    pub entry: Entry,
+}
+
+impl Layer {
+    /// Returns the folder under which the layer's paths belong. Kits made before layers had
+    /// digests in the config hold paths relative to the parent of the layer's path.
+    pub fn prefix(&self) -> Option<&str> {
+        if self.entry.digest.is_some() {
+            return None;
+        }
+        self.entry.clean.rsplit_once('/').map(|(folder, _)| folder)
+    }
+
+    /// Returns whether a raw layer's file may be executed.
+    pub fn executable(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Metadata {
+            mode: u32,
+        }
+        self.descriptor
+            .annotations
+            .get(annotation::FILE_METADATA)
+            .and_then(|text| serde_json::from_str::<Metadata>(text).ok())
+            .is_some_and(|metadata| metadata.mode & 0o100 != 0)
+    }
+}
+
+/// Opens the kit that `reference` names in `store`. Every byte read is checked against its digest.
+pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Result<Kit, Error> {
+    let entry = store.resolve(reference, progress)?;
+    read(store, reference, &entry.descriptor)
+}
+
+/// Opens the kit whose manifest is `descriptor`.
+pub fn read(store: &Store, reference: &Reference, descriptor: &Descriptor) -> Result<Kit, Error> {
+    let StoredManifest { manifest, .. } = store.manifest(descriptor)?;
+    let family = Family::of_config(&manifest.config.media_type);
+    if family != Some(Family::ModelKit) {
+        return Err(Error::Unsupported {
+            reference: reference.to_string(),
+            what: format!("config type `{}`", manifest.config.media_type),
+        });
+    }
+    let config = &manifest.config;
+    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
+    let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
+        reference: reference.to_string(),
+        source,
+    })?;
+    let layers = match_layers(reference, &manifest, &kitfile)?;
+    Ok(Kit {
+        reference: reference.clone(),
+        descriptor: descriptor.clone(),
+        manifest,
+        kitfile,
+        layers,
+    })
+}
+
+/// Gives each layer of the manifest its element of the Kitfile: by digest where the config has
+/// digests, else the n-th layer of a type takes the n-th element of that type.
+fn match_layers(
+    reference: &Reference,
+    manifest: &Manifest,
+    kitfile: &Kitfile,
+) -> Result<Vec<Layer>, Error> {
+    let mismatch = |what: String| Error::Mismatch {
+        reference: reference.to_string(),
+        what,
+    };
+    let mut open: Vec<Option<Entry>> = kitfile.entries().into_iter().map(Some).collect();
+    let mut layers = Vec::with_capacity(manifest.layers.len());
+    for descriptor in &manifest.layers {
+        let Some(layer_type) = LayerType::parse(&descriptor.media_type) else {
+            return Err(Error::Unsupported {
+                reference: reference.to_string(),
+                what: format!("layer type `{}`", descriptor.media_type),
+            });
+        };
+        let subtype = descriptor.annotations.get(annotation::LAYER_SUBTYPE);
+        let is_prompt = subtype.is_some_and(|subtype| subtype == annotation::SUBTYPE_PROMPT);
+        let place = open.iter().position(|entry| {
+            entry.as_ref().is_some_and(|entry| {
+                holds(layer_type.kind, is_prompt, entry)
+                    && entry
+                        .digest
+                        .is_none_or(|digest| digest == descriptor.digest)
+            })
+        });
+        let entry = place.and_then(|place| open[place].take()).ok_or_else(|| {
+            mismatch(format!(
+                "the config has no element for layer {} ({})",
+                descriptor.digest, descriptor.media_type
+            ))
+        })?;
+        layers.push(Layer {
+            descriptor: descriptor.clone(),
+            layer_type,
+            entry,
+        });
+    }
+    if let Some(entry) = open.into_iter().flatten().next() {
+        return Err(mismatch(format!(
+            "the config names {} `{}`, for which there is no layer",
+            noun(entry.section),
+            entry.path
+        )));
+    }
+    Ok(layers)
+}
+
+/// Tells whether a layer of `kind` can hold the files of `entry`.
+fn holds(kind: LayerKind, is_prompt: bool, entry: &Entry) -> bool {
+    match kind {
+        LayerKind::Model => entry.section == Section::Model,
+        LayerKind::ModelPart => entry.section == Section::Part,
+        LayerKind::Code if is_prompt => entry.section == Section::Prompt,
+        // A config with digests says itself which of its code layers are prompts.
+        LayerKind::Code => {
+            entry.section == Section::Code
+                || entry.section == Section::Prompt && entry.digest.is_some()
+        }
+        LayerKind::Dataset => entry.section == Section::Dataset,
+        LayerKind::Docs => entry.section == Section::Docs,
+        LayerKind::McpServer => entry.section == Section::McpServer,
+    }
+}
+
+/// Returns the kind of layer that holds the files of a section.
+pub fn layer_kind(section: Section) -> LayerKind {
+    match section {
+        Section::Model => LayerKind::Model,
+        Section::Part => LayerKind::ModelPart,
+        Section::Code | Section::Prompt => LayerKind::Code,
+        Section::Dataset => LayerKind::Dataset,
+        Section::Docs => LayerKind::Docs,
+        Section::McpServer => LayerKind::McpServer,
+    }
+}
+
+/// Returns the word for an element of a section, as output and errors have it.
+pub fn noun(section: Section) -> &'static str {
+    match section {
+        Section::Model => "model",
+        Section::Part => "modelpart",
+        Section::Code => "code",
+        Section::Dataset => "dataset",
+        Section::Docs => "docs",
+        Section::Prompt => "prompt",
+        Section::McpServer => "mcpserver",
+    }
+}

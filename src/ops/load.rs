@@ -1,0 +1,336 @@
+//! Takes kits out of an OCI image layout, a folder or a tar file, into the store.
+
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
+
+use super::{
+    Error,
+    layout::{BLOBS, INDEX, LAYOUT},
+    pack::put,
+};
+use crate::{
+    archive::bundle::Bundle,
+    digest::Digest,
+    digest::Hasher,
+    kitfile::{Kitfile, MAX_CONFIG_BYTES},
+    oci::{Descriptor, Family, Index, Manifest, annotation, media_type},
+    progress::{Meter, Progress},
+    reference::Reference,
+    store::{Committed, Presence, Store, Trust, Writer},
+};
+
+/// Which kits of a layout, and under which names.
+pub struct Options {
+    /// The name or tag in the layout; `None` for all that it holds.
+    pub name: Option<String>,
+    /// The names the kit gets; none means those it has in the layout.
+    pub names: Vec<Reference>,
+}
+
+/// What was loaded.
+#[derive(Debug)]
+pub struct Report {
+    /// The kits and the names they got.
+    pub kits: Vec<(Descriptor, Vec<Reference>)>,
+    /// How many blobs were new to the store.
+    pub stored: usize,
+    /// How many damaged blobs of the store were replaced.
+    pub healed: usize,
+    /// How many blobs were there already.
+    pub present: usize,
+}
+
+/// Loads kits from the folder or tar file `path`. Nothing is believed: every blob is hashed, and
+/// a kit gets its names when all of it is in the store.
+pub fn run(
+    store: &Store,
+    path: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let source = Source {
+        bundle: Bundle::open(path)?,
+        shown: path.display().to_string(),
+    };
+    let chosen = source.choose(options)?;
+    let writer = store.writer(progress)?;
+    let mut report = Report {
+        kits: Vec::new(),
+        stored: 0,
+        healed: 0,
+        present: 0,
+    };
+    for (descriptor, names) in chosen {
+        let (manifest, bytes) = source.manifest(&descriptor)?;
+        let total = manifest.blobs().map(|blob| blob.size).sum();
+        let meter = progress.begin("Loading", Some(total));
+        for blob in manifest.blobs() {
+            let committed = source.copy(blob, &writer, meter.as_ref(), progress)?;
+            report.count(committed);
+        }
+        report.count(put(&writer, &descriptor.media_type, &bytes)?.1);
+        writer.name(&names, &descriptor)?;
+        report.kits.push((descriptor, names));
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn count(&mut self, committed: Committed) {
+        match committed {
+            Committed::Stored => self.stored += 1,
+            Committed::Healed => self.healed += 1,
+            Committed::AlreadyThere => self.present += 1,
+        }
+    }
+}
+
+/// A layout outside the store.
+struct Source {
+    bundle: Bundle,
+    shown: String,
+}
+
+impl Source {
+    fn bad(&self, reason: impl Into<String>) -> Error {
+        Error::NotALayout {
+            path: self.shown.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Returns the kits that are wanted, each with its names.
+    fn choose(&self, options: &Options) -> Result<Vec<(Descriptor, Vec<Reference>)>, Error> {
+        let index = self.index()?;
+        let mut chosen = Vec::new();
+        for descriptor in &index.manifests {
+            let name = descriptor.annotations.get(annotation::REF_NAME);
+            if let Some(wanted) = &options.name
+                && !name.is_some_and(|name| is_called(name, wanted))
+            {
+                continue;
+            }
+            if descriptor.media_type != media_type::MANIFEST {
+                return Err(self.bad(format!(
+                    "{} is `{}`, and only single manifests are loaded",
+                    descriptor.digest, descriptor.media_type
+                )));
+            }
+            chosen.push((descriptor, name));
+        }
+        let all_names = || {
+            let names = index.manifests.iter();
+            names
+                .filter_map(|descriptor| descriptor.annotations.get(annotation::REF_NAME))
+                .cloned()
+                .collect()
+        };
+        if let (Some(wanted), true) = (&options.name, chosen.is_empty()) {
+            return Err(Error::NoSuchName {
+                path: self.shown.clone(),
+                name: wanted.clone(),
+                names: all_names(),
+            });
+        }
+        if chosen.is_empty() {
+            return Err(self.bad("it lists no manifests"));
+        }
+        let mut digests: Vec<_> = chosen.iter().map(|(kit, _)| kit.digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        if !options.names.is_empty() && digests.len() > 1 {
+            return Err(Error::Ambiguous {
+                path: self.shown.clone(),
+                names: all_names(),
+            });
+        }
+        chosen
+            .into_iter()
+            .map(|(descriptor, name)| {
+                let names = if options.names.is_empty() {
+                    vec![self.own_name(descriptor, name)?]
+                } else {
+                    options.names.clone()
+                };
+                let plain =
+                    Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
+                Ok((plain, names))
+            })
+            .collect()
+    }
+
+    /// Returns the name that a kit has in the layout, if it is one that it could have here: a
+    /// tag alone does not say of which repository.
+    fn own_name(&self, descriptor: &Descriptor, name: Option<&String>) -> Result<Reference, Error> {
+        let Some(name) = name else {
+            return Ok(Reference::from(descriptor.digest));
+        };
+        let reference = Reference::parse(name).ok();
+        let full = reference.filter(|reference| {
+            reference.repository().is_some()
+                && (reference.tag().is_some() || reference.digest() == Some(descriptor.digest))
+        });
+        full.ok_or_else(|| Error::Nameless {
+            path: self.shown.clone(),
+            digest: descriptor.digest.to_string(),
+            name: name.clone(),
+        })
+    }
+
+    fn index(&self) -> Result<Index, Error> {
+        let layout = self
+            .bundle
+            .read(LAYOUT, 4096)?
+            .ok_or_else(|| self.bad("it has no file `oci-layout`"))?;
+        let version = serde_json::from_slice::<serde_json::Value>(&layout)
+            .ok()
+            .and_then(|layout| Some(layout.get("imageLayoutVersion")?.as_str()?.to_owned()))
+            .ok_or_else(|| self.bad("its `oci-layout` names no version"))?;
+        if !version.starts_with("1.") {
+            return Err(self.bad(format!("its layout version is {version}, not 1")));
+        }
+        let index = self
+            .bundle
+            .read(INDEX, Index::MAX_LEN as u64)?
+            .ok_or_else(|| self.bad("it has no file `index.json`"))?;
+        Index::parse(&index).map_err(|source| self.unreadable(INDEX, source))
+    }
+
+    fn unreadable(&self, name: &str, source: crate::oci::Error) -> Error {
+        Error::BadDocument {
+            path: self.shown.clone(),
+            name: name.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    /// Reads a manifest and looks at its config: only kits are loaded.
+    fn manifest(&self, descriptor: &Descriptor) -> Result<(Manifest, Vec<u8>), Error> {
+        let bytes = self.document(descriptor, Manifest::MAX_LEN as u64)?;
+        let name = descriptor.digest.to_string();
+        let manifest = Manifest::parse(&bytes).map_err(|source| self.unreadable(&name, source))?;
+        if Family::of_config(&manifest.config.media_type) != Some(Family::ModelKit) {
+            return Err(Error::Unsupported {
+                reference: format!("{name} in {}", self.shown),
+                what: format!("config type `{}`", manifest.config.media_type),
+            });
+        }
+        let config = self.document(&manifest.config, MAX_CONFIG_BYTES as u64)?;
+        Kitfile::from_config(&config).map_err(|source| Error::Config {
+            reference: format!("{name} in {}", self.shown),
+            source,
+        })?;
+        Ok((manifest, bytes))
+    }
+
+    /// Reads a document that is held in memory, checked.
+    fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
+        let name = format!("{BLOBS}/{}", descriptor.digest.hex());
+        let bytes = self
+            .bundle
+            .read(&name, limit)?
+            .ok_or_else(|| self.missing(descriptor))?;
+        descriptor
+            .verify(&bytes)
+            .map_err(|source| self.unreadable(&name, source))?;
+        Ok(bytes)
+    }
+
+    fn missing(&self, descriptor: &Descriptor) -> Error {
+        self.bad(format!("blob {} is missing", descriptor.digest))
+    }
+
+    /// Copies a blob into the store, unless it is there.
+    fn copy(
+        &self,
+        blob: &Descriptor,
+        writer: &Writer<'_>,
+        meter: &dyn Meter,
+        progress: &dyn Progress,
+    ) -> Result<Committed, Error> {
+        if writer.has(&blob.digest, blob.size, Trust::Recorded)? == Presence::Here {
+            meter.advance(blob.size);
+            return Ok(Committed::AlreadyThere);
+        }
+        let name = format!("{BLOBS}/{}", blob.digest.hex());
+        let (content, size) = self.bundle.file(&name)?.ok_or_else(|| self.missing(blob))?;
+        let wrong = |found: Digest, size: u64| Error::DamagedSource {
+            path: self.shown.clone(),
+            expected: blob.digest,
+            found,
+            size,
+        };
+        if size != blob.size {
+            return Err(wrong(Digest::of(b""), size));
+        }
+        let mut content = content.take(blob.size);
+        let mut temporary = writer.create()?;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        let mut copied = 0;
+        loop {
+            if progress.cancelled() {
+                return Err(crate::store::Error::Interrupted.into());
+            }
+            let read = content
+                .read(&mut buffer)
+                .map_err(|source| unread(&name, source))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            temporary
+                .write_all(&buffer[..read])
+                .map_err(|source| unread(&name, source))?;
+            copied += read as u64;
+            meter.advance(read as u64);
+        }
+        let found = hasher.finish();
+        if found != blob.digest || copied != blob.size {
+            return Err(wrong(found, copied));
+        }
+        Ok(temporary.commit(&blob.digest, blob.size)?)
+    }
+}
+
+fn unread(name: &str, source: std::io::Error) -> Error {
+    crate::archive::bundle::Error::Content {
+        name: name.to_owned(),
+        source,
+    }
+    .into()
+}
+
+/// Tells whether a name in a layout is meant by `wanted`: the whole name or its tag.
+fn is_called(name: &str, wanted: &str) -> bool {
+    name == wanted
+        || name
+            .rsplit_once(':')
+            .is_some_and(|(_, tag)| tag == wanted && !tag.contains('/'))
+        || Reference::parse(name)
+            .ok()
+            .zip(Reference::parse(wanted).ok())
+            .is_some_and(|(name, wanted)| name == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kit_in_a_layout_is_chosen_by_name_or_tag() {
+        for (name, wanted, expected) in [
+            ("v1", "v1", true),
+            ("team/net:v1", "v1", true),
+            ("team/net:v1", "team/net:v1", true),
+            ("localhost/team/net:v1", "team/net:v1", true),
+            ("reg:5000/net", "5000/net", false),
+            ("team/net:v1", "v", false),
+            ("team/net:v1", "net:v1", false),
+        ] {
+            assert_eq!(is_called(name, wanted), expected, "{name} {wanted}");
+        }
+    }
+}

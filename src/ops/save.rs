@@ -1,0 +1,119 @@
+//! Writes kits as an OCI image layout, a folder or a tar file, to be carried elsewhere.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Error,
+    layout::{BLOBS, INDEX, LAYOUT, LAYOUT_CONTENT},
+};
+use crate::{
+    archive::bundle::{self, Writer},
+    digest::Digest,
+    oci::{Descriptor, Index, annotation},
+    progress::Progress,
+    reference::Reference,
+    store::Store,
+};
+
+/// Where kits are written to.
+pub enum Target {
+    /// A new or empty folder.
+    Folder(PathBuf),
+    /// A tar file.
+    Tar(PathBuf),
+    /// A tar stream.
+    Stream(Box<dyn Write>),
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct Report {
+    /// The kits, by the names they were asked for by.
+    pub kits: Vec<(Reference, Descriptor)>,
+    /// How many blobs were written.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Writes the kits that `references` name. Digests stay as they are, every byte is checked, and a
+/// tar file appears only when it is whole.
+pub fn run(
+    store: &Store,
+    references: &[Reference],
+    target: Target,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let _lock = store.reader(progress)?;
+    let mut kits = Vec::new();
+    let mut blobs: Vec<Descriptor> = Vec::new();
+    let mut known: BTreeSet<Digest> = BTreeSet::new();
+    for reference in references {
+        let entry = store.resolve(reference, progress)?;
+        let manifest = store.manifest(&entry.descriptor)?;
+        let all = std::iter::once(&entry.descriptor).chain(manifest.manifest.descriptors());
+        for descriptor in all {
+            if known.insert(descriptor.digest) {
+                blobs.push(descriptor.clone());
+            }
+        }
+        kits.push((reference.clone(), entry.descriptor));
+    }
+    let mut bundle = match target {
+        Target::Folder(path) => Writer::folder(&path)?,
+        Target::Tar(path) => Writer::tar(&path)?,
+        Target::Stream(out) => Writer::stream(out),
+    };
+    let index = index(&kits).to_bytes();
+    bundle.add(
+        LAYOUT,
+        LAYOUT_CONTENT.len() as u64,
+        &mut LAYOUT_CONTENT.as_bytes(),
+    )?;
+    bundle.add(INDEX, index.len() as u64, &mut &index[..])?;
+    let bytes = blobs.iter().map(|blob| blob.size).sum();
+    let meter = progress.begin("Saving", Some(bytes));
+    // In the order of names: the same kits give the same file.
+    blobs.sort_by_key(|blob| blob.digest);
+    for blob in &blobs {
+        if progress.cancelled() {
+            return Err(crate::store::Error::Interrupted.into());
+        }
+        let mut content = store.verified_blob(&blob.digest, blob.size)?;
+        let name = Path::new(BLOBS).join(blob.digest.hex());
+        bundle.add(&name.to_string_lossy(), blob.size, &mut content)?;
+        content.finish().map_err(|source| bundle::Error::Content {
+            name: blob.digest.to_string(),
+            source,
+        })?;
+        meter.advance(blob.size);
+    }
+    bundle.finish()?;
+    Ok(Report {
+        kits,
+        blobs: blobs.len(),
+        bytes,
+    })
+}
+
+/// Returns the index of a layout that holds `kits` under their full names.
+fn index(kits: &[(Reference, Descriptor)]) -> Index {
+    let manifests = kits.iter().map(|(reference, descriptor)| {
+        let mut descriptor =
+            Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
+        if reference.repository().is_some() {
+            descriptor
+                .annotations
+                .insert(annotation::REF_NAME.to_owned(), reference.to_string());
+        }
+        descriptor
+    });
+    Index {
+        manifests: manifests.collect(),
+        ..Index::default()
+    }
+}

@@ -1,0 +1,158 @@
+//! Takes a kit, or the wanted part of it, out into a directory.
+
+use std::{
+    fs::File,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{
+    Error,
+    kit::{Kit, Layer, noun},
+};
+use crate::{
+    archive::unpack::{self, Existing, Shape, Unpack},
+    filter::{Filter, PathGlobs},
+    kitfile::Section,
+    oci::Encoding,
+    progress::Progress,
+    store::Store,
+};
+
+/// The name under which the Kitfile is written.
+pub const KITFILE: &str = "Kitfile";
+
+/// What to take out, and how.
+pub struct Options {
+    /// Where to.
+    pub target: PathBuf,
+    /// Which elements of the Kitfile.
+    pub filter: Filter,
+    /// Which paths of these.
+    pub globs: PathGlobs,
+    /// What becomes of files that are there already.
+    pub existing: Existing,
+    /// How many threads write; all cores if `None`.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// What was taken out.
+#[derive(Debug)]
+pub struct Report {
+    /// Whether the Kitfile was wanted.
+    pub kitfile: bool,
+    /// The layers that were wanted.
+    pub layers: Vec<Layer>,
+    /// What became of their files.
+    pub files: unpack::Report,
+}
+
+/// Unpacks `kit`. Layers that held stay although another one failed; a second run completes.
+pub fn run(
+    kit: &Kit,
+    store: &Store,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let _lock = store.reader(progress)?;
+    let selection = select(kit, options)?;
+    let mut unpack = Unpack::begin(
+        &options.target,
+        unpack::Options {
+            existing: options.existing,
+            threads: options.threads,
+        },
+        progress,
+    )?;
+    if selection.kitfile {
+        unpack.file(KITFILE, kit.kitfile.to_yaml().as_bytes())?;
+    }
+    let matched = AtomicU64::new(u64::from(selection.kitfile));
+    let wanted = |path: &[u8]| {
+        let wanted = options.globs.selects(path);
+        matched.fetch_add(wanted.into(), Ordering::Relaxed);
+        wanted
+    };
+    for layer in &selection.layers {
+        progress.status(&format!("Unpacking {}", describe(layer)));
+        unpack.layer(source(store, layer)?, &wanted)?;
+    }
+    if matched.into_inner() == 0 && !options.globs.is_everything() {
+        return Err(Error::NoFile {
+            reference: kit.reference.to_string(),
+        });
+    }
+    Ok(Report {
+        files: unpack.finish()?,
+        kitfile: selection.kitfile,
+        layers: selection.layers,
+    })
+}
+
+/// What a filter wants of a kit.
+struct Selection {
+    kitfile: bool,
+    layers: Vec<Layer>,
+}
+
+fn select(kit: &Kit, options: &Options) -> Result<Selection, Error> {
+    let layers = select_layers(kit, &options.filter);
+    let kitfile = options.filter.selects_kitfile();
+    if layers.is_empty() && !kitfile {
+        let entries = kit.layers.iter().map(|layer| &layer.entry);
+        let entries =
+            entries.map(|entry| (entry.section, entry.name.as_str(), entry.path.as_str()));
+        return Err(options.filter.no_match(entries).into());
+    }
+    Ok(Selection {
+        kitfile: kitfile && options.globs.selects(KITFILE.as_bytes()),
+        layers,
+    })
+}
+
+/// Returns the layers that `filter` selects.
+pub fn select_layers(kit: &Kit, filter: &Filter) -> Vec<Layer> {
+    let wanted = kit
+        .layers
+        .iter()
+        .filter(|layer| filter.selects(layer.entry.section, &layer.entry.name, &layer.entry.path));
+    wanted.cloned().collect()
+}
+
+/// Returns what a layer is called: ``dataset `train` ``, with its path if that says more.
+pub fn describe(layer: &Layer) -> String {
+    let entry = &layer.entry;
+    let noun = noun(entry.section);
+    match entry.section {
+        Section::Code | Section::Docs => format!("{noun} `{}`", entry.clean),
+        _ if entry.name.is_empty() => format!("{noun} `{}`", entry.clean),
+        _ => format!("{noun} `{}` to `{}`", entry.name, entry.clean),
+    }
+}
+
+fn source(store: &Store, layer: &Layer) -> Result<unpack::Layer<File>, Error> {
+    let descriptor = &layer.descriptor;
+    let shape = match layer.layer_type.encoding {
+        Encoding::Tar => Shape::Tar,
+        Encoding::Raw => Shape::Raw {
+            path: layer.entry.clean.clone().into_bytes(),
+            executable: layer.executable(),
+        },
+        encoding => {
+            return Err(Error::Unsupported {
+                reference: descriptor.digest.to_string(),
+                what: format!("{} layers", encoding.name()),
+            });
+        }
+    };
+    Ok(unpack::Layer {
+        label: describe(layer),
+        digest: descriptor.digest,
+        size: descriptor.size,
+        diff_id: layer.entry.diff_id,
+        prefix: layer.prefix().unwrap_or_default().as_bytes().to_vec(),
+        shape,
+        read: store.open_blob(&descriptor.digest, descriptor.size)?,
+    })
+}
