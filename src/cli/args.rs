@@ -1,6 +1,6 @@
 //! The command line: global flags, and the habits that hold for the flags of every command.
 
-use std::{ffi::OsString, fmt, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, builder::StyledStr};
 
@@ -12,6 +12,7 @@ use super::{
     template::Template,
     ui::{Colour, Level},
     usage,
+    values::{BadValue, duration, log_level, switch},
 };
 
 /// Pack AI models, datasets, code and docs into immutable kits, keep them, take them out again
@@ -71,6 +72,9 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     pub(crate) color: Colour,
+    /// How long to wait for other processes that use the store, such as 30s or 10m
+    #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) lock_timeout: Duration,
     /// Print the version
     #[arg(short = 'V', long = "version", global = true, action = ArgAction::Version)]
     version: Option<bool>,
@@ -128,59 +132,6 @@ impl Format {
             _ => Err(BadValue::new(format!("there is no output format '{text}'"))
                 .hint("use 'table', 'json' or a template such as --format '{{ .Name }}'")),
         }
-    }
-}
-
-/// Why a value on the command line cannot be used, in words that need no further context.
-#[derive(Clone, Debug)]
-pub(crate) struct BadValue {
-    pub(crate) message: String,
-    pub(crate) hints: Vec<String>,
-}
-
-impl BadValue {
-    /// Returns a complaint with nothing to suggest.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hints: Vec::new(),
-        }
-    }
-
-    /// Adds a suggestion.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for BadValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for BadValue {}
-
-fn log_level(text: &str) -> Result<Level, BadValue> {
-    match text {
-        "trace" => Ok(Level::Trace),
-        "debug" => Ok(Level::Debug),
-        "info" => Ok(Level::Info),
-        "warn" => Ok(Level::Warn),
-        "error" => Ok(Level::Error),
-        // The reference's words, which scripts may look for.
-        _ => Err(BadValue::new(format!(
-            "invalid log level '{text}'. Options are 'trace', 'debug', 'info', 'warn', 'error'"
-        ))),
-    }
-}
-
-fn switch(text: &str) -> Result<bool, BadValue> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "1" => Ok(true),
-        "false" | "f" | "0" => Ok(false),
-        _ => Err(BadValue::new(format!("'{text}' is neither true nor false"))),
     }
 }
 

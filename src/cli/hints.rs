@@ -1,8 +1,13 @@
 //! Turns the errors of the mechanisms into failures: which kind it is, and what the user can do.
 //! One `From` a mechanism, one arm a variant that deserves more than [`Kind::Failed`].
 
+use std::io;
+
 use super::failure::{Failure, Kind};
-use crate::config;
+use crate::{
+    archive::{self, bundle},
+    config, filter, kitfile, ops, reference, store,
+};
 
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
@@ -14,5 +19,216 @@ impl From<config::Error> for Failure {
             E::Absolute { .. } => Self::of(Kind::Failed, &error),
             E::SourceDateEpoch { .. } => Self::of(Kind::Usage, &error),
         }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        use store::Error as E;
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::NotFound { suggestions, .. } => {
+                let failure = plain(Kind::NotFound);
+                match suggestions.as_slice() {
+                    [] => failure.hint("`kit list` shows what there is"),
+                    names => failure.hint(format!("there is {}", listed(names))),
+                }
+            }
+            E::Missing { .. } | E::Damaged { .. } => plain(Kind::Damaged)
+                .hint("`kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it"),
+            E::BadManifest { .. } | E::TooLarge { .. } | E::WrongSize { .. } => {
+                plain(Kind::Damaged)
+            }
+            E::Undecidable { kit, .. } => plain(Kind::Damaged)
+                .hint(format!("remove {kit}, or mend it by packing or loading it again")),
+            E::PartlyRebuilt { .. } | E::IndexLost { .. } => {
+                plain(Kind::Damaged).hint("run `kit verify --repair`")
+            }
+            E::Busy { .. } => plain(Kind::Busy)
+                .hint("try again later, or wait longer with --lock-timeout"),
+            E::Newer { .. } | E::Unlockable { .. } => plain(Kind::Failed),
+            E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
+            E::Interrupted => plain(Kind::Interrupted),
+        }
+    }
+}
+
+impl From<archive::Error> for Failure {
+    fn from(error: archive::Error) -> Self {
+        use archive::Error as E;
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Links(_) => plain(Kind::Failed).hint(
+                "--follow-links all packs what lies outside, --follow-links skip leaves links out",
+            ),
+            E::NoSuchPath { .. } => plain(Kind::NotFound)
+                .hint("the paths of a Kitfile are relative to the directory that is packed"),
+            E::Special { .. } => plain(Kind::Failed).hint("without --strict it is left out"),
+            E::ChangedWhilePacking { .. } => {
+                plain(Kind::Failed).hint("pack again when nothing writes there")
+            }
+            E::Conflicts { .. } => plain(Kind::Failed).hint(
+                "--overwrite replaces files that differ, --ignore-existing keeps them, -d DIR unpacks elsewhere",
+            ),
+            E::Layer { .. } if error.is_damage() => plain(Kind::Damaged)
+                .hint("`kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it"),
+            E::Layer { .. }
+            | E::Damaged { .. }
+            | E::Size { .. }
+            | E::DiffId { .. }
+            | E::CutOff { .. }
+            | E::NoEnd
+            | E::Trailing
+            | E::Header { .. }
+            | E::Kind { .. }
+            | E::Name { .. }
+            | E::Twice { .. }
+            | E::Folded { .. }
+            | E::Below { .. }
+            | E::Both { .. }
+            | E::Clash { .. } => plain(Kind::Damaged),
+            E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
+            E::ReadFile { source, .. }
+            | E::WriteLayer { source, .. }
+            | E::Target { source, .. }
+            | E::Write { source, .. } => {
+                Self::of(io_kind(source), &error).with_space_hint(source)
+            }
+            E::Interrupted => plain(Kind::Interrupted),
+            E::Read(_)
+            | E::NotAFolder { .. }
+            | E::NotFileOrFolder { .. }
+            | E::NameNotUnicode { .. }
+            | E::Changed { .. } => plain(Kind::Failed),
+        }
+    }
+}
+
+impl From<ops::Error> for Failure {
+    fn from(error: ops::Error) -> Self {
+        use ops::Error as E;
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::NoFile { .. } => plain(Kind::NotFound).hint("`kit files` lists the paths"),
+            E::NoSuchFile { suggestion, .. } => {
+                let failure = plain(Kind::NotFound);
+                match suggestion {
+                    Some(path) => failure.hint(format!("there is `{path}`")),
+                    None => failure.hint("`kit files` lists the paths"),
+                }
+            }
+            E::ManifestTooLarge { .. } => {
+                plain(Kind::Limit).hint("pack folders as single elements of the Kitfile")
+            }
+            E::Config { .. } | E::Mismatch { .. } | E::BadDocument { .. } => plain(Kind::Damaged),
+            E::DamagedSource { .. } => plain(Kind::Damaged).hint("save or copy it again"),
+            E::NoSuchName { names, .. } | E::Ambiguous { names, .. } if !names.is_empty() => {
+                plain(Kind::NotFound).hint(format!("there is {}", listed(names)))
+            }
+            E::NoSuchName { .. } => plain(Kind::NotFound),
+            E::Nameless { .. } => plain(Kind::Usage).hint("give it a name with -t REFERENCE"),
+            E::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
+                plain(Kind::OutputClosed)
+            }
+            E::Output(source) | E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
+            E::Ambiguous { .. }
+            | E::NotABundle { .. }
+            | E::Unsupported { .. }
+            | E::NotALayout { .. } => plain(Kind::Failed),
+            E::Store(_) | E::Archive(_) | E::Bundle(_) | E::Filter(_) => match error {
+                E::Store(error) => error.into(),
+                E::Archive(error) => error.into(),
+                E::Bundle(error) => error.into(),
+                E::Filter(error) => error.into(),
+                other => Self::of(Kind::Failed, &other),
+            },
+        }
+    }
+}
+
+impl From<bundle::Error> for Failure {
+    fn from(error: bundle::Error) -> Self {
+        use bundle::Error as E;
+        match &error {
+            // What was read was checked while it was read, and may say more than the disk.
+            E::Content { source, .. } => match source.get_ref().and_then(|it| it.downcast_ref()) {
+                Some(store::Error::Damaged { .. } | store::Error::Missing { .. }) => {
+                    Self::of(Kind::Damaged, &error)
+                }
+                _ => Self::of(io_kind(source), &error).with_space_hint(source),
+            },
+            E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
+            E::BadTar { .. } => Self::of(Kind::Damaged, &error),
+            E::NotEmpty(_) => Self::of(Kind::Failed, &error),
+        }
+    }
+}
+
+impl From<filter::Error> for Failure {
+    fn from(error: filter::Error) -> Self {
+        let kind = match error {
+            filter::Error::NoMatch { .. } => Kind::NotFound,
+            _ => Kind::Usage,
+        };
+        Self::of(kind, &error)
+    }
+}
+
+impl From<kitfile::Error> for Failure {
+    fn from(error: kitfile::Error) -> Self {
+        match &error {
+            kitfile::Error::Read { source, .. } => Self::of(io_kind(source), &error),
+            kitfile::Error::Invalid { path, problems } => {
+                let failure = Self::new(
+                    Kind::Failed,
+                    format!("{} is not a valid Kitfile", path.display()),
+                );
+                problems.0.iter().fold(failure, |failure, problem| {
+                    failure.detail(problem.to_string())
+                })
+            }
+        }
+    }
+}
+
+impl From<reference::Error> for Failure {
+    fn from(error: reference::Error) -> Self {
+        Self::of(Kind::Usage, &error)
+    }
+}
+
+impl Failure {
+    fn with_space_hint(self, source: &io::Error) -> Self {
+        match io_kind(source) {
+            Kind::Limit => self.hint("free space there; `kit prune` frees what no kit needs"),
+            _ => self,
+        }
+    }
+}
+
+/// Returns what kind of failure an error of the system is.
+pub(crate) fn io_kind(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::NotFound => Kind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::NotAllowed,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Kind::Limit
+        }
+        _ => Kind::Failed,
+    }
+}
+
+/// Lists some names in a sentence.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let quoted: Vec<_> = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let quoted = quoted.join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => quoted,
+        more => format!("{quoted} and {more} more"),
     }
 }

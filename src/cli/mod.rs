@@ -22,8 +22,9 @@ mod table;
 mod template;
 mod ui;
 mod usage;
+mod values;
 
-use std::{env, ffi::OsString, process::ExitCode, sync::Arc};
+use std::{env, ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 
 use args::{Cli, Request};
 use failure::Failure;
@@ -31,7 +32,10 @@ use interrupt::Interrupt;
 use progress::{Look, Reporter};
 use ui::{Colour, Level, Ui};
 
-use crate::config::Settings;
+use crate::{
+    config::Settings,
+    store::{self, Store},
+};
 
 /// What every command may use.
 struct Context {
@@ -39,9 +43,20 @@ struct Context {
     ui: Arc<Ui>,
     interrupt: Interrupt,
     look: Look,
+    lock_timeout: Duration,
 }
 
 impl Context {
+    /// Returns the store in the home. `command` is what others are told who wait for this one,
+    /// and what the history keeps: `kit pack`.
+    fn store(&self, command: &str) -> Result<Store, Failure> {
+        let options = store::Options {
+            lock_timeout: self.lock_timeout,
+            command: command.to_owned(),
+        };
+        Ok(Store::open(&self.settings.home()?.join("store"), options)?)
+    }
+
     /// Returns what the core reports to while it works. From here on a first Ctrl-C only asks the
     /// work to stop, so a command calls this when it is about to write, not before.
     fn progress(&self) -> Reporter {
@@ -82,6 +97,7 @@ fn run(cli: Cli, json: bool) -> ExitCode {
         ui: Arc::new(ui),
         interrupt: Interrupt::default(),
         look,
+        lock_timeout: global.lock_timeout,
     };
     let command = command.expect("without a command the help was printed");
     let result = command.run(&context).map_err(|failure| {

@@ -3,8 +3,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{
-    args::BadValue,
     failure::{Failure, Kind},
+    values::BadValue,
 };
 
 /// Commands of the reference that this version has not got. They deserve an answer, not a guess

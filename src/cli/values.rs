@@ -1,0 +1,88 @@
+//! The values that flags take, read from text.
+
+use std::{fmt, time::Duration};
+
+use super::ui::Level;
+use crate::reference::Reference;
+
+/// Why a value on the command line cannot be used, in words that need no further context.
+#[derive(Clone, Debug)]
+pub(crate) struct BadValue {
+    pub(crate) message: String,
+    pub(crate) hints: Vec<String>,
+}
+
+impl BadValue {
+    /// Returns a complaint with nothing to suggest.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a suggestion.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadValue {}
+
+/// Reads a level of messages.
+pub(super) fn log_level(text: &str) -> Result<Level, BadValue> {
+    match text {
+        "trace" => Ok(Level::Trace),
+        "debug" => Ok(Level::Debug),
+        "info" => Ok(Level::Info),
+        "warn" => Ok(Level::Warn),
+        "error" => Ok(Level::Error),
+        // The reference's words, which scripts may look for.
+        _ => Err(BadValue::new(format!(
+            "invalid log level '{text}'. Options are 'trace', 'debug', 'info', 'warn', 'error'"
+        ))),
+    }
+}
+
+/// Reads a span of time: a number of seconds, or numbers with units.
+pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|_| {
+        BadValue::new(format!("'{text}' is not a span of time"))
+            .hint("write seconds, or units such as 90s, 10m, 1h30m")
+    })
+}
+
+/// Reads the name of one kit.
+pub(crate) fn reference(text: &str) -> Result<Reference, BadValue> {
+    Reference::parse(text).map_err(|error| BadValue::new(error.to_string()))
+}
+
+/// Reads names that share a repository: `repo:tag,tag`.
+pub(crate) fn references(text: &str) -> Result<References, BadValue> {
+    Reference::parse_list(text)
+        .map(References)
+        .map_err(|error| BadValue::new(error.to_string()))
+}
+
+/// Names that were given as one argument.
+#[derive(Clone, Debug)]
+pub(crate) struct References(pub(crate) Vec<Reference>);
+
+/// Reads a boolean as the reference does.
+pub(super) fn switch(text: &str) -> Result<bool, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(BadValue::new(format!("'{text}' is neither true nor false"))),
+    }
+}
