@@ -17,6 +17,7 @@ mod help;
 mod hints;
 mod human;
 mod interrupt;
+mod kitfile_source;
 mod progress;
 mod table;
 mod template;
