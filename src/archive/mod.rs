@@ -15,6 +15,7 @@ pub mod mcpb;
 mod names;
 mod owners;
 pub mod pack;
+pub mod ready;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -49,6 +49,7 @@ impl Context {
             follow_links: FollowLinks::Context,
             keep_modes: false,
             strict: false,
+            guard: None,
         };
         change(&mut options);
         walk(self.0.path(), &options, &Silent)
@@ -182,6 +183,22 @@ fn litter_and_the_kit_s_own_files_are_left_out_and_counted() {
         [("._*", 1), (".git", 2)]
     );
     assert_eq!(found.ignored, 0);
+}
+
+#[test]
+fn what_the_guard_keeps_out_is_named() {
+    let context = Context::new(&[("a/key", "x"), ("a/b", "y"), ("secret/c", "z")]);
+    let found = context
+        .walk_as(&["."], "", |options| {
+            options.guard = Some(&|path| match path {
+                "a/key" | "secret" => Some("private".to_owned()),
+                _ => None,
+            });
+        })
+        .unwrap();
+    assert_eq!(names(&found, 0), ["a/", "a/b"]);
+    let private = |path: &str| (path.to_owned(), "private".to_owned());
+    assert_eq!(found.guarded, [private("a/key"), private("secret")]);
 }
 
 #[test]
@@ -458,6 +475,7 @@ mod unix {
             follow_links: FollowLinks::Context,
             keep_modes: false,
             strict: false,
+            guard: None,
         };
         let found = walk(&snapshot, &options, &Silent).unwrap();
         assert_eq!(names(&found, 0), ["model.safetensors"]);

@@ -43,7 +43,12 @@ pub struct Options<'a> {
     /// Whether a file that cannot be packed (a fifo, a socket, a device) is an error instead of a
     /// warning.
     pub strict: bool,
+    /// Returns why a path must stay out although no rule says so.
+    pub guard: Option<&'a Guard>,
 }
+
+/// Tells why a path must not be packed; `None` if it may.
+pub type Guard = dyn Fn(&str) -> Option<String>;
 
 /// What the walk found.
 pub struct Found {
@@ -53,6 +58,8 @@ pub struct Found {
     pub ignored: u64,
     /// How many files and folders each built-in rule left out.
     pub litter: BTreeMap<&'static str, u64>,
+    /// What the guard kept out, each with its reason.
+    pub guarded: Vec<(String, String)>,
     /// Layer paths that a rule leaves out: position in the layers, and the rule.
     pub ignored_layers: Vec<(usize, String)>,
     /// What else the user must hear: special files, names that clash on other systems, links.
@@ -102,6 +109,7 @@ pub fn walk(
             tree: Tree::new(context, options.layers.len()),
             ignored: 0,
             litter: BTreeMap::new(),
+            guarded: Vec::new(),
             ignored_layers: Vec::new(),
             warnings: Vec::new(),
         },

@@ -125,7 +125,7 @@ impl From<ops::Error> for Failure {
             E::NoSuchName { names, .. } | E::Ambiguous { names, .. } if !names.is_empty() => {
                 plain(Kind::NotFound).hint(format!("there is {}", listed(names)))
             }
-            E::NoSuchName { .. } => plain(Kind::NotFound),
+            E::NoSuchName { .. } | E::NothingToPack { .. } => plain(Kind::NotFound),
             E::Nameless { .. } => plain(Kind::Usage).hint("give it a name with -t REFERENCE"),
             E::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
                 plain(Kind::OutputClosed)

@@ -1,6 +1,6 @@
 //! What can go wrong in an operation beyond what its mechanisms report.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use crate::{archive, digest::Digest, filter, kitfile, oci, store};
 
@@ -34,6 +34,12 @@ pub enum Error {
         path: String,
         /// A path that may have been meant.
         suggestion: Option<String>,
+    },
+    /// A directory without a Kitfile holds nothing that one could be drafted from.
+    #[error("{} holds nothing to pack", .path.display())]
+    NothingToPack {
+        /// The directory.
+        path: PathBuf,
     },
     /// The content of a file in a layer cannot be read.
     #[error("cannot read `{path}` out of its layer")]

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Error,
+    Error, draft,
     kit::{layer_kind, noun},
 };
 use crate::{
@@ -36,6 +36,8 @@ pub struct Options {
     pub context: PathBuf,
     /// What the kit is made of.
     pub kitfile: Kitfile,
+    /// Whether nobody wrote the Kitfile: then what looks private is kept out at any depth.
+    pub drafted: bool,
     /// What is left out.
     pub rules: IgnoreRules,
     /// The names the kit gets; none leaves it addressed by digest alone.
@@ -103,6 +105,7 @@ pub fn prepare(options: &Options, progress: &dyn Progress) -> Result<Prepared, E
             follow_links: options.follow_links,
             keep_modes: options.keep_modes,
             strict: options.strict,
+            guard: options.drafted.then_some(&draft::guard),
         },
         progress,
     )?;

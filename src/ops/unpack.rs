@@ -12,7 +12,10 @@ use super::{
     kit::{Kit, Layer, noun},
 };
 use crate::{
-    archive::unpack::{self, Existing, Shape, Unpack},
+    archive::{
+        ready,
+        unpack::{self, Existing, Shape, Unpack},
+    },
     filter::{Filter, PathGlobs},
     kitfile::Section,
     oci::Encoding,
@@ -35,6 +38,8 @@ pub struct Options {
     pub existing: Existing,
     /// How many threads write; all cores if `None`.
     pub threads: Option<NonZeroUsize>,
+    /// A file that appears, with the kit's digest in it, when all is there and durable.
+    pub ready_file: Option<PathBuf>,
 }
 
 /// What was taken out.
@@ -57,6 +62,9 @@ pub fn run(
 ) -> Result<Report, Error> {
     let _lock = store.reader(progress)?;
     let selection = select(kit, options)?;
+    if let Some(path) = &options.ready_file {
+        ready::clear(path)?;
+    }
     let mut unpack = Unpack::begin(
         &options.target,
         unpack::Options {
@@ -83,8 +91,12 @@ pub fn run(
             reference: kit.reference.to_string(),
         });
     }
+    let files = unpack.finish()?;
+    if let Some(path) = &options.ready_file {
+        ready::announce(path, &format!("{}\n", kit.descriptor.digest))?;
+    }
     Ok(Report {
-        files: unpack.finish()?,
+        files,
         kitfile: selection.kitfile,
         layers: selection.layers,
     })

@@ -5,6 +5,8 @@
 mod cache;
 mod completion;
 mod dev;
+mod pack;
+mod unpack;
 mod version;
 
 use super::{Context, failure::Failure};
@@ -15,6 +17,8 @@ pub(crate) enum Command {
     Cache(cache::Args),
     Completion(completion::Args),
     Dev(dev::Args),
+    Pack(pack::Args),
+    Unpack(unpack::Args),
     Version(version::Args),
 }
 
@@ -25,6 +29,8 @@ impl Command {
             Self::Cache(args) => cache::run(&args, context),
             Self::Completion(args) => completion::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
+            Self::Pack(args) => pack::run(&args, context),
+            Self::Unpack(args) => unpack::run(&args, context),
             Self::Version(args) => version::run(&args, context),
         }
     }

@@ -1,0 +1,259 @@
+//! `kit unpack`
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use serde::Serialize;
+
+use crate::{
+    archive::unpack::{Existing, Report as Files},
+    cli::{
+        Context,
+        args::{Format, FormatArgs},
+        failure::{Failure, Kind},
+        help::examples,
+        human,
+        values::{References, references},
+    },
+    filter::{Filter, PathGlobs, Type},
+    ops::{
+        files, kit,
+        unpack::{self, Options},
+    },
+    reference::Reference,
+};
+
+/// Take a kit, or the part of it that is needed, out into a directory
+#[derive(clap::Args)]
+#[command(after_help = examples(&[
+    ("Take everything out into this directory", "kit unpack team/net:1.0"),
+    ("Take one dataset", "kit unpack team/net:1.0 -d out --filter datasets:train"),
+    ("Take the model and the docs", "kit unpack team/net:1.0 -d out --filter model,docs"),
+    ("Take files by their path", "kit unpack team/net:1.0 -d out --include 'data/**.csv'"),
+    ("See what would be written", "kit unpack team/net:1.0 --dry-run"),
+]))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a command line is a set of independent switches"
+)]
+pub(crate) struct Args {
+    /// The kit: a name, a name with a digest, or a digest alone
+    #[arg(value_name = "REFERENCE", value_parser = references)]
+    reference: References,
+    /// Directory to write into; made if it is missing
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Replace files that differ
+    #[arg(short, long)]
+    overwrite: bool,
+    /// Keep files that differ
+    #[arg(short, long)]
+    ignore_existing: bool,
+    /// Take only these: TYPE[,TYPE...][:NAME-OR-PATH,...], with the types kitfile, model, datasets, code, docs, prompts and mcpservers
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// Take only files whose path matches; ** crosses folders
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Leave out files whose path matches
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// List what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// File that appears when everything is there and durable
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+    /// How many threads write [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Take the Kitfile (older form of --filter kitfile)
+    #[arg(long, hide = true)]
+    kitfile: bool,
+    /// Take the model (older form of --filter model)
+    #[arg(long, hide = true)]
+    model: bool,
+    /// Take the code (older form of --filter code)
+    #[arg(long, hide = true)]
+    code: bool,
+    /// Take the datasets (older form of --filter datasets)
+    #[arg(long, hide = true)]
+    datasets: bool,
+    /// Take the docs (older form of --filter docs)
+    #[arg(long, hide = true)]
+    docs: bool,
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    reference: String,
+    digest: String,
+    directory: &'a std::path::Path,
+    layers: Vec<String>,
+    written: u64,
+    replaced: u64,
+    completed: u64,
+    equal: u64,
+    kept: u64,
+    bytes: u64,
+}
+
+/// Unpacks, or lists what would be written.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let reference = one(&args.reference)?;
+    let options = Options {
+        target: args.dir.clone(),
+        filter: filter(args)?,
+        globs: PathGlobs::new(&args.include, &args.exclude)?,
+        // As in the reference: files that are to be kept are kept, whatever else is asked for.
+        existing: match (args.ignore_existing, args.overwrite) {
+            (true, _) => Existing::Keep,
+            (false, true) => Existing::Overwrite,
+            (false, false) => Existing::Refuse,
+        },
+        threads: args.threads,
+        ready_file: args.ready_file.clone(),
+    };
+    let store = context.store("kit unpack")?;
+    let progress = context.progress();
+    let kit = kit::open(&store, &reference, &progress)?;
+    if let Some(model) = kit.kitfile.model_reference() {
+        context.ui.warn(format_args!(
+            "the model is in another kit, which is not unpacked with this one: `{model}`"
+        ));
+    }
+    if args.dry_run {
+        return list(args, &kit, &store, &options, context, &progress);
+    }
+    context.ui.status(format_args!(
+        "Unpacking to {}",
+        std::path::absolute(&args.dir)
+            .unwrap_or_else(|_| args.dir.clone())
+            .display()
+    ));
+    let report = unpack::run(&kit, &store, &options, &progress)?;
+    drop(progress);
+    context.ui.status(summary(&report.files));
+    let document = Document {
+        reference: reference.to_string(),
+        digest: kit.descriptor.digest.to_string(),
+        directory: &args.dir,
+        layers: report
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.digest.to_string())
+            .collect(),
+        written: report.files.written,
+        replaced: report.files.replaced,
+        completed: report.files.completed,
+        equal: report.files.equal,
+        kept: report.files.kept,
+        bytes: report.files.bytes,
+    };
+    match &args.output.format {
+        Format::Table => Ok(()),
+        Format::Json => context.ui.json(&document),
+        Format::Template(template) => {
+            let value = serde_json::to_value(&document).expect("texts and numbers can be written");
+            context.ui.template(template, &value)
+        }
+    }
+}
+
+fn one(references: &References) -> Result<Reference, Failure> {
+    match references.0.as_slice() {
+        [reference] => Ok(reference.clone().or_latest()),
+        // The reference's words.
+        _ => Err(Failure::new(Kind::Usage, "can not unpack multiple tags")
+            .hint("unpack one after the other")),
+    }
+}
+
+fn filter(args: &Args) -> Result<Filter, Failure> {
+    if !args.filter.is_empty() {
+        return Ok(Filter::parse(&args.filter)?);
+    }
+    let older = [
+        (args.kitfile, Type::Kitfile),
+        (args.model, Type::Model),
+        (args.code, Type::Code),
+        (args.datasets, Type::Datasets),
+        (args.docs, Type::Docs),
+    ];
+    let types: Vec<Type> = older
+        .into_iter()
+        .filter_map(|(wanted, of)| wanted.then_some(of))
+        .collect();
+    Ok(Filter::of_types(&types))
+}
+
+/// Says in one line what became of the files.
+fn summary(files: &Files) -> String {
+    let mut parts = vec![format!(
+        "{} written ({})",
+        human::count(files.written, "file"),
+        human::bytes(files.bytes)
+    )];
+    for (count, what) in [
+        (files.replaced, "replaced"),
+        (files.completed, "completed"),
+        (files.equal, "already there"),
+        (files.kept, "kept although different"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ")
+}
+
+/// Lists the files that are selected.
+fn list(
+    args: &Args,
+    kit: &kit::Kit,
+    store: &crate::store::Store,
+    options: &Options,
+    context: &Context,
+    progress: &dyn crate::progress::Progress,
+) -> Result<(), Failure> {
+    let mut found: Vec<(String, u64)> = Vec::new();
+    if options.filter.selects_kitfile() && options.globs.selects(unpack::KITFILE.as_bytes()) {
+        let size = kit.kitfile.to_yaml().len() as u64;
+        found.push((unpack::KITFILE.to_owned(), size));
+    }
+    files::list(
+        kit,
+        store,
+        &options.filter,
+        &options.globs,
+        progress,
+        &mut |_, file| {
+            if !file.is_folder {
+                found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
+            }
+            Ok(())
+        },
+    )?;
+    if found.is_empty() {
+        let reference = kit.reference.to_string();
+        return Err(crate::ops::Error::NoFile { reference }.into());
+    }
+    if let Format::Json = args.output.format {
+        let files = found
+            .iter()
+            .map(|(path, size)| serde_json::json!({"path": path, "size": size}));
+        return context.ui.json(&files.collect::<Vec<_>>());
+    }
+    for (path, _) in &found {
+        context.ui.line(path)?;
+    }
+    context.ui.status(format_args!(
+        "{} of {} would be written to {}",
+        human::count(found.len() as u64, "file"),
+        human::bytes(found.iter().map(|(_, size)| size).sum()),
+        args.dir.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Drafts a Kitfile for a directory that has none.
+
+use std::path::Path;
+
+use super::Error;
+use crate::{
+    archive::{
+        ignore::IgnoreRules,
+        tree::Kind,
+        walk::{self, FollowLinks},
+    },
+    kitfile::{
+        Kitfile,
+        guess::{self, ListedFile, Listing},
+    },
+    progress::Progress,
+};
+
+/// Drafts a Kitfile for `context`. What looks private is in none of its layers, as long as it is
+/// packed as a draft.
+pub fn run(
+    context: &Path,
+    rules: &IgnoreRules,
+    follow_links: FollowLinks,
+    progress: &dyn Progress,
+) -> Result<Kitfile, Error> {
+    let options = walk::Options {
+        layers: &[".".to_owned()],
+        rules,
+        follow_links,
+        keep_modes: false,
+        strict: false,
+        // What is private must be listed: a folder that holds some is not taken as a whole.
+        guard: None,
+    };
+    let found = walk::walk(context, &options, progress)?;
+    let mut listing = Listing::default();
+    for entry in found.tree.entries(0) {
+        let path = entry.path();
+        if path.split(|byte| *byte == b'/').nth(2).is_some() {
+            continue;
+        }
+        // A Kitfile is text: what has no name in it is in the layer of its folder.
+        if let Ok(path) = String::from_utf8(path) {
+            listing.entries.push(ListedFile {
+                path,
+                size: entry.size(),
+                is_dir: entry.kind() == Kind::Folder,
+            });
+        }
+    }
+    let kitfile = guess::draft(&listing).kitfile;
+    if kitfile.entries().is_empty() {
+        return Err(Error::NothingToPack {
+            path: context.to_owned(),
+        });
+    }
+    Ok(kitfile)
+}
+
+/// Tells why a path stays out of a kit whose Kitfile nobody wrote.
+pub(super) fn guard(path: &str) -> Option<String> {
+    guess::never_taken(path).map(|reason| reason.to_string())
+}
