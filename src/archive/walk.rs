@@ -235,6 +235,13 @@ impl Walk<'_> {
             .into_iter()
             .flatten()
             .find(|decision| decision.ignored);
+        if ignored.is_none()
+            && let Some(guard) = self.options.guard
+            && let Some(reason) = guard(&self.shown())
+        {
+            self.found.guarded.push((self.shown(), reason));
+            return Ok(());
+        }
         let on_disk =
             folder.on_disk.join(
                 platform::os_name(name).ok_or_else(|| Error::NameNotUnicode {
@@ -426,7 +433,7 @@ impl Walk<'_> {
 
     fn special(&mut self, metadata: &fs::Metadata) -> Result<(), Error> {
         let path = self.shown();
-        let kind = special_kind(metadata);
+        let kind = platform::special_kind(metadata);
         if self.options.strict {
             return Err(Error::Special { path, kind });
         }
@@ -478,22 +485,4 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     } else {
         [folder, b"/", name].concat()
     }
-}
-
-#[cfg(unix)]
-fn special_kind(metadata: &fs::Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_fifo() {
-        "a fifo"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn special_kind(_metadata: &fs::Metadata) -> &'static str {
-    "neither a file nor a folder"
 }

@@ -131,3 +131,8 @@ pub fn lock_handle(dir: &cap_std::fs::Dir, name: &Path) -> io::Result<File> {
 pub fn os_name(bytes: &[u8]) -> Option<Cow<'_, OsStr>> {
     system::os_name(bytes)
 }
+
+/// Returns what a thing is that is neither a file nor a folder nor a link, with its article.
+pub fn special_kind(metadata: &Metadata) -> &'static str {
+    system::special_kind(metadata)
+}

@@ -122,3 +122,7 @@ pub(super) fn os_name(bytes: &[u8]) -> Option<Cow<'_, OsStr>> {
     let text = std::str::from_utf8(bytes).ok()?;
     Some(Cow::Borrowed(OsStr::new(text)))
 }
+
+pub(super) fn special_kind(_metadata: &Metadata) -> &'static str {
+    "neither a file nor a folder"
+}

@@ -7,7 +7,7 @@ use std::{
     io,
     os::unix::{
         ffi::OsStrExt,
-        fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::Path,
 };
@@ -152,4 +152,15 @@ pub(super) fn mode(metadata: &Metadata) -> u32 {
 )]
 pub(super) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     Some(name.as_bytes())
+}
+
+pub(super) fn special_kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        "a fifo"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
 }

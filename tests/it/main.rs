@@ -8,9 +8,11 @@
 )]
 
 mod cli_frame; // what every command shares: flags, help, failures
+mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod layering; // which module may use which
 mod random_trees; // pack and unpack against a model
+mod readme; // the session it prints
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
 

@@ -62,7 +62,6 @@ fn a_thousand_random_trees_hold_every_odd_class() {
 }
 
 #[test]
-#[ignore = "runs once pack and unpack are wired"]
 fn a_random_tree_comes_back_as_it_was_and_its_layer_is_the_reference_writers() {
     let cases = std::env::var("KIT_TREES").map_or(1000, |n| n.parse().unwrap());
     let seed = std::env::var("KIT_SEED").map_or(1, |n| n.parse().unwrap());

