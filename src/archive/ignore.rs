@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::glob::Pattern;
+use crate::glob::{self, Pattern};
 
 /// The names of the ignore file.
 pub const FILE_NAME: &str = ".kitignore";
@@ -132,7 +132,8 @@ impl IgnoreRules {
                 }
                 continue;
             }
-            let cleaned = clean(pattern);
+            let cleaned = glob::clean(pattern);
+            let cleaned = cleaned.strip_prefix('/').unwrap_or(&cleaned);
             if cleaned == "." || cleaned.is_empty() {
                 continue;
             }
@@ -143,7 +144,7 @@ impl IgnoreRules {
                 .map(|part| part.as_bytes().to_vec())
                 .collect();
             rules.push(Rule {
-                pattern: Pattern::new(&cleaned).map_err(|error| bad(&error.to_string()))?,
+                pattern: Pattern::new(cleaned).map_err(|error| bad(&error.to_string()))?,
                 keeps,
                 names_litter: keeps && parts.iter().any(|part| litter(part.as_bytes()).is_some()),
                 is_literal: literal.len() == parts.len(),
@@ -276,21 +277,6 @@ fn litter(name: &[u8]) -> Option<&'static str> {
         .iter()
         .find(|litter| litter.as_bytes() == name)
         .copied()
-}
-
-/// Cleans a pattern as a path: no leading, trailing or doubled `/`, no `.`, and `..` taken back.
-fn clean(pattern: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 #[cfg(test)]

@@ -2,31 +2,7 @@
 
 use crate::reference::model_path_reference;
 
-/// Returns `path` without empty and `.` components, with `..` applied as far as it goes, and `.`
-/// for the whole context. Purely textual: links are not looked at.
-pub fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut kept: Vec<&str> = Vec::new();
-    for component in path.split('/') {
-        match component {
-            "" | "." => {}
-            ".." => match kept.last() {
-                Some(&last) if last != ".." => {
-                    kept.pop();
-                }
-                _ if rooted => {}
-                _ => kept.push(".."),
-            },
-            component => kept.push(component),
-        }
-    }
-    let joined = kept.join("/");
-    match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    }
-}
+pub use crate::glob::clean;
 
 /// Tells whether the path of a model names a kit.
 pub(super) fn is_kit_reference(path: &str) -> bool {

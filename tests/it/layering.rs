@@ -15,7 +15,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("glob", &[]),
     ("reference", &["digest", "suggest"]),
     ("oci", &["digest"]),
-    ("kitfile", &["digest", "oci", "reference", "suggest"]),
+    (
+        "kitfile",
+        &["digest", "glob", "oci", "reference", "suggest"],
+    ),
     ("filter", &["glob", "kitfile", "oci", "suggest"]),
     // Mechanisms: each talks to one thing outside.
     ("platform", &[]),

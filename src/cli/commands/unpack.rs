@@ -22,7 +22,7 @@ use crate::{
     reference::Reference,
 };
 
-/// Take a kit, or the part of it that is needed, out into a directory
+/// Take a kit, or a part of it, out into a directory
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Take everything out into this directory", "kit unpack team/net:1.0"),
