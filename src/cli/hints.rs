@@ -198,6 +198,15 @@ impl From<reference::Error> for Failure {
 }
 
 impl Failure {
+    /// Says which tag was looked for if `reference` has none and was not found.
+    pub(crate) fn about(self, reference: &reference::Reference) -> Self {
+        let is_bare = reference.tag().is_none() && reference.digest().is_none();
+        if self.kind == Kind::NotFound && is_bare {
+            return self.hint("a name without a tag means the tag `latest`");
+        }
+        self
+    }
+
     fn with_space_hint(self, source: &io::Error) -> Self {
         match io_kind(source) {
             Kind::Limit => self.hint("free space there; `kit prune` frees what no kit needs"),
@@ -219,7 +228,7 @@ pub(crate) fn io_kind(error: &io::Error) -> Kind {
 }
 
 /// Lists some names in a sentence.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const MOST: usize = 5;
     let quoted: Vec<_> = names
         .iter()

@@ -58,11 +58,16 @@ impl Context {
         Ok(Store::open(&self.settings.home()?.join("store"), options)?)
     }
 
+    /// Returns what the core reports to while it only looks: Ctrl-C ends the program at once.
+    fn watcher(&self) -> Reporter {
+        Reporter::new(Arc::clone(&self.ui), self.interrupt.clone(), self.look)
+    }
+
     /// Returns what the core reports to while it works. From here on a first Ctrl-C only asks the
     /// work to stop, so a command calls this when it is about to write, not before.
     fn progress(&self) -> Reporter {
         self.interrupt.listen();
-        Reporter::new(Arc::clone(&self.ui), self.interrupt.clone(), self.look)
+        self.watcher()
     }
 }
 

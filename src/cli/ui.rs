@@ -158,10 +158,16 @@ impl Ui {
         io::stdout().lock()
     }
 
+    /// Tells whether there is someone to ask.
+    #[expect(clippy::unused_self, reason = "the writer knows the terminal")]
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks a question that is answered by `y` or `yes`; anything else, and nobody there to ask,
     /// is a no.
     pub(crate) fn confirm(&self, question: impl fmt::Display) -> bool {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.can_ask() {
             return false;
         }
         let question = question.to_string();

@@ -6,9 +6,10 @@ use serde_saphyr::FlowSeq;
 use super::{Kitfile, Layer, Value};
 
 /// What an element says, in order; fields without a value are left out when it is made.
-pub(super) struct Fields<'a>(Vec<(&'static str, Field<'a>)>);
+pub(super) struct Fields<'a>(pub(super) Vec<(&'static str, Field<'a>)>);
 
-enum Field<'a> {
+/// What stands in a field.
+pub(super) enum Field<'a> {
     Text(&'a str),
     /// A list on one line where the form has such a thing.
     Line(FlowSeq<&'a [String]>),

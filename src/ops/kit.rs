@@ -62,6 +62,61 @@ impl Layer {
     }
 }
 
+/// The two documents of a kit, as they are stored and as they are understood.
+#[derive(Debug)]
+pub struct Documents {
+    /// The manifest, with its bytes.
+    pub stored: StoredManifest,
+    /// The bytes of the config.
+    pub config: Vec<u8>,
+    /// What the config says.
+    pub kitfile: Kitfile,
+}
+
+/// Finds the kit that `reference` names and reads its documents. Whether its layers are there and
+/// agree with them does not matter.
+pub fn look(
+    store: &Store,
+    reference: &Reference,
+    progress: &dyn Progress,
+) -> Result<(Descriptor, Documents), Error> {
+    let descriptor = store.resolve(reference, progress)?.descriptor;
+    match documents(store, reference, &descriptor) {
+        Ok(documents) => Ok((descriptor, documents)),
+        Err(error) => {
+            // Gone meanwhile is not damaged.
+            store.resolve(reference, progress)?;
+            Err(error)
+        }
+    }
+}
+
+/// Reads the documents of the kit whose manifest is `descriptor`.
+pub fn documents(
+    store: &Store,
+    reference: &Reference,
+    descriptor: &Descriptor,
+) -> Result<Documents, Error> {
+    let stored = store.manifest(descriptor)?;
+    let config = &stored.manifest.config;
+    if Family::of_config(&config.media_type) != Some(Family::ModelKit) {
+        return Err(Error::Unsupported {
+            reference: reference.to_string(),
+            what: format!("config type `{}`", config.media_type),
+        });
+    }
+    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
+    let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
+        reference: reference.to_string(),
+        source,
+    })?;
+    Ok(Documents {
+        stored,
+        config,
+        kitfile,
+    })
+}
+
 /// Opens the kit that `reference` names in `store`. Every byte read is checked against its digest.
 pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Result<Kit, Error> {
     let entry = store.resolve(reference, progress)?;
@@ -70,20 +125,10 @@ pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Re
 
 /// Opens the kit whose manifest is `descriptor`.
 pub fn read(store: &Store, reference: &Reference, descriptor: &Descriptor) -> Result<Kit, Error> {
-    let StoredManifest { manifest, .. } = store.manifest(descriptor)?;
-    let family = Family::of_config(&manifest.config.media_type);
-    if family != Some(Family::ModelKit) {
-        return Err(Error::Unsupported {
-            reference: reference.to_string(),
-            what: format!("config type `{}`", manifest.config.media_type),
-        });
-    }
-    let config = &manifest.config;
-    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
-    let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
-        reference: reference.to_string(),
-        source,
-    })?;
+    let Documents {
+        stored, kitfile, ..
+    } = documents(store, reference, descriptor)?;
+    let manifest = stored.manifest;
     let layers = match_layers(reference, &manifest, &kitfile)?;
     Ok(Kit {
         reference: reference.clone(),

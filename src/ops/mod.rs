@@ -5,6 +5,7 @@ mod error;
 pub mod files;
 pub mod kit;
 mod layout;
+pub mod list;
 pub mod load;
 pub mod pack;
 pub mod save;

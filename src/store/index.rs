@@ -73,6 +73,8 @@ pub(super) struct Rebuilt {
     pub(super) problem: String,
     /// Names that were not taken over because their manifest is missing or damaged.
     pub(super) dropped: Vec<String>,
+    /// Whether other names may be lost, of which nothing is known any more.
+    pub(super) is_partial: bool,
 }
 
 impl Names {
@@ -170,6 +172,9 @@ pub(super) fn read_leniently(store: &Store) -> Result<Names, Error> {
         Err(Error::IndexLost { problem, .. }) => {
             let history = names_log::read(&store.log_path())?.unwrap_or_default();
             let mut names = rebuild(store, &history, problem);
+            if let Some(rebuilt) = &mut names.rebuilt {
+                rebuilt.is_partial = true;
+            }
             let known: HashSet<Digest> =
                 names.entries.iter().map(|e| e.descriptor.digest).collect();
             for digest in blob::all(store)? {
@@ -218,7 +223,11 @@ fn rebuild(store: &Store, history: &names_log::History, problem: String) -> Name
             _ => dropped.push(name.to_owned()),
         }
     }
-    names.rebuilt = Some(Rebuilt { problem, dropped });
+    names.rebuilt = Some(Rebuilt {
+        problem,
+        dropped,
+        is_partial: false,
+    });
     names
 }
 

@@ -74,6 +74,10 @@ pub struct VerifyReport {
     pub resumable: Vec<(PathBuf, u64)>,
     /// What is wrong with the index, the log and manifests that cannot be understood.
     pub problems: Vec<String>,
+    /// What was wrong with the index and is right again, because it was repaired without loss.
+    pub repaired: Vec<String>,
+    /// Whether kits have lost names that cannot be restored.
+    pub names_lost: bool,
     /// Damaged blobs that were set aside, now or earlier.
     pub quarantined: Vec<PathBuf>,
 }
@@ -124,7 +128,12 @@ impl Store {
                 rebuilt.problem,
                 dropped.collect::<String>()
             );
-            report.problems.push(problem);
+            report.names_lost = rebuilt.is_partial || !rebuilt.dropped.is_empty();
+            if repair && !report.names_lost {
+                report.repaired.push(problem);
+            } else {
+                report.problems.push(problem);
+            }
         }
         if let Some(alone) = &alone {
             index::repair(self, &alone.session, progress)?;

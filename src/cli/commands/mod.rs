@@ -5,8 +5,15 @@
 mod cache;
 mod completion;
 mod dev;
+mod info;
+mod inspect;
+mod list;
 mod pack;
+mod prune;
+mod remove;
+mod tag;
 mod unpack;
+mod verify;
 mod version;
 
 use super::{Context, failure::Failure};
@@ -17,8 +24,15 @@ pub(crate) enum Command {
     Cache(cache::Args),
     Completion(completion::Args),
     Dev(dev::Args),
+    Info(info::Args),
+    Inspect(inspect::Args),
+    List(list::Args),
     Pack(pack::Args),
+    Prune(prune::Args),
+    Remove(remove::Args),
+    Tag(tag::Args),
     Unpack(unpack::Args),
+    Verify(verify::Args),
     Version(version::Args),
 }
 
@@ -29,8 +43,15 @@ impl Command {
             Self::Cache(args) => cache::run(&args, context),
             Self::Completion(args) => completion::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
+            Self::Info(args) => info::run(&args, context),
+            Self::Inspect(args) => inspect::run(&args, context),
+            Self::List(args) => list::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
+            Self::Prune(args) => prune::run(&args, context),
+            Self::Remove(args) => remove::run(&args, context),
+            Self::Tag(args) => tag::run(&args, context),
             Self::Unpack(args) => unpack::run(&args, context),
+            Self::Verify(args) => verify::run(&args, context),
             Self::Version(args) => version::run(&args, context),
         }
     }

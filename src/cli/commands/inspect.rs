@@ -1,0 +1,160 @@
+//! `kit inspect`
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    cli::{
+        Context,
+        args::{Format, FormatArgs},
+        failure::{Failure, Kind},
+        help::examples,
+        values::reference,
+    },
+    digest::Digest,
+    oci::{Manifest, annotation},
+    ops::kit,
+    reference::Reference,
+    store::Store,
+};
+
+/// Print everything that is known of a kit, as JSON
+#[derive(clap::Args)]
+#[command(after_help = examples(&[
+    ("Print digest, Kitfile and manifest", "kit inspect team/net:1.0"),
+    ("Get the digest alone", "kit inspect team/net:1.0 --format '{{ .Digest }}'"),
+]))]
+pub(crate) struct Args {
+    /// The kit
+    #[arg(value_name = "REFERENCE", value_parser = reference)]
+    reference: Reference,
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+/// What is printed: the keys of the reference, then ours.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    digest: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cli_version: Option<&'a str>,
+    kitfile: &'a RawValue,
+    manifest: &'a RawValue,
+    references: Vec<String>,
+    size: u64,
+}
+
+/// Prints the documents of the kit as they are stored, in our indentation.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = context.store("kit inspect")?;
+    let (descriptor, kit) = kit::look(&store, &args.reference, &context.watcher())
+        .map_err(|error| Failure::from(error).about(&args.reference))?;
+    let manifest = &kit.stored.manifest;
+    let document = Document {
+        digest: descriptor.digest,
+        cli_version: manifest
+            .annotations
+            .get(annotation::CLI_VERSION)
+            .map(String::as_str),
+        kitfile: raw(&kit.config)?,
+        manifest: raw(&kit.stored.bytes)?,
+        references: names(&store, descriptor.digest, context)?,
+        size: size(manifest),
+    };
+    let text = serde_json::to_string(&document).expect("JSON and texts can be written");
+    match &args.output.format {
+        Format::Table | Format::Json => context.ui.out(indent(&text)),
+        Format::Template(template) => {
+            let data = serde_json::from_str(&text).map_err(|error| not_json(&error))?;
+            context.ui.template(template, &data)
+        }
+    }
+}
+
+fn raw(bytes: &[u8]) -> Result<&RawValue, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> Failure {
+    Failure::new(Kind::Damaged, "the kit cannot be shown as JSON").because(error)
+}
+
+/// Returns all names of the kit.
+fn names(store: &Store, digest: Digest, context: &Context) -> Result<Vec<String>, Failure> {
+    let entries = store.entries(&context.watcher())?;
+    let of_kit = entries
+        .into_iter()
+        .filter(|entry| entry.descriptor.digest == digest);
+    Ok(of_kit
+        .filter_map(|entry| Some(entry.name?.to_string()))
+        .collect())
+}
+
+/// Returns the bytes of all layers.
+fn size(manifest: &Manifest) -> u64 {
+    let sizes = manifest.layers.iter().map(|layer| layer.size);
+    sizes.fold(0, u64::saturating_add)
+}
+
+/// Indents valid JSON by two blanks and ends it with a line feed. Texts, numbers and the order of
+/// keys stay as they are, which they would not on a way through values.
+fn indent(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let mut depth = 0;
+    let mut in_text = false;
+    let mut is_escaped = false;
+    let mut last = ' '; // The last character that was not a blank between values.
+    for c in json.chars() {
+        if in_text {
+            text.push(c);
+            in_text = c != '"' || is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            continue;
+        }
+        if c.is_ascii_whitespace() {
+            continue;
+        }
+        let opened = matches!(last, '{' | '[');
+        let closes = matches!(c, '}' | ']');
+        depth -= usize::from(closes);
+        // What is empty stays on its line.
+        if last == ',' || opened != closes {
+            text.push('\n');
+            text.extend(std::iter::repeat_n("  ", depth));
+        }
+        text.push(c);
+        match c {
+            '"' => in_text = true,
+            '{' | '[' => depth += 1,
+            ':' => text.push(' '),
+            _ => {}
+        }
+        last = c;
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_as_serde_does_it_and_nothing_else_changes() {
+        for json in [
+            r#"{"a":[],"b":{},"c":[1,{"d":"x, {y}: [\"z\\"}],"e":[[],[[]]],"f":null}"#,
+            "[ ]",
+            r#""text""#,
+            "[true , { \"a\" :\n-1.5 } ]",
+        ] {
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            assert_eq!(indent(json), pretty + "\n");
+        }
+        assert_eq!(
+            indent(r#"{"b":1.50e3,"a":2}"#),
+            "{\n  \"b\": 1.50e3,\n  \"a\": 2\n}\n"
+        );
+    }
+}

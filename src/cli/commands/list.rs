@@ -1,0 +1,160 @@
+//! `kit list`
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        Context,
+        args::{Format, FormatArgs},
+        failure::{Failure, Kind},
+        help::examples,
+        hints::listed,
+        human,
+        table::Table,
+        values::reference,
+    },
+    digest::Digest,
+    ops::list::{self, ListedKit},
+    reference::{Reference, Repository},
+    store::{Entry, Store},
+    suggest,
+};
+
+/// What stands in the place of a name, a tag or an author that is not there.
+const NONE: &str = "<none>";
+
+/// List the kits in the local store
+#[derive(clap::Args)]
+#[command(visible_alias = "ls", after_help = examples(&[
+    ("List all kits", "kit list"),
+    ("List the kits of one repository", "kit list team/net"),
+    ("Get names and digests in a script", "kit list --format '{{ .Repo }} {{ .Digest }}'"),
+    ("Get everything as JSON", "kit list --format json"),
+]))]
+pub(crate) struct Args {
+    /// List only the kits of this repository
+    #[arg(value_name = "REPOSITORY", value_parser = reference)]
+    repository: Option<Reference>,
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+/// A kit in JSON: the keys of the reference, then ours.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    repo: &'a str,
+    digest: Digest,
+    tags: &'a [String],
+    model_name: &'a str,
+    size: u64,
+    author: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+}
+
+/// Prints the kits.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = context.store("kit list")?;
+    let wanted = args.repository.as_ref();
+    let selects = |entry: &Entry| wanted.is_none_or(|wanted| is_meant(entry, wanted));
+    let progress = context.watcher();
+    let kits = list::run(&store, &selects, &progress)?;
+    if let Some(wanted) = wanted.filter(|_| kits.is_empty()) {
+        return Err(unknown(wanted, &store, context)?);
+    }
+    let rows: Vec<Row<'_>> = kits.iter().map(row).collect();
+    match &args.output.format {
+        Format::Table => context.ui.out(table(&kits).render())?,
+        Format::Json => context.ui.json(&rows)?,
+        Format::Template(template) => {
+            for row in &rows {
+                let row = serde_json::to_value(row).expect("a row is texts and numbers");
+                context.ui.template(template, &row)?;
+            }
+        }
+    }
+    problems(&kits)
+}
+
+/// Tells whether an entry is in the repository, and has the tag or digest that was given with it.
+fn is_meant(entry: &Entry, wanted: &Reference) -> bool {
+    (wanted.repository().is_none() || entry.repository() == wanted.repository())
+        && (wanted.tag().is_none() || entry.tag() == wanted.tag())
+        && wanted
+            .digest()
+            .is_none_or(|digest| entry.descriptor.digest == digest)
+}
+
+fn row(kit: &ListedKit) -> Row<'_> {
+    Row {
+        repo: kit.repository.as_ref().map_or(NONE, Repository::as_str),
+        digest: kit.digest,
+        tags: &kit.tags,
+        model_name: or_none(&kit.summary.name),
+        size: kit.summary.size.unwrap_or_default(),
+        author: or_none(&kit.summary.author),
+        problem: kit.summary.problem.as_deref(),
+    }
+}
+
+/// Returns the table for people: a row for each tag.
+fn table(kits: &[ListedKit]) -> Table {
+    let mut table = Table::new(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"]);
+    for kit in kits {
+        let row = row(kit);
+        let name = row.problem.map_or(row.model_name, |_| "(damaged)");
+        let size = kit.summary.size.map_or_else(|| "-".into(), human::bytes);
+        let digest = kit.digest.to_string();
+        let mut add = |tag| table.row(&[row.repo, tag, row.author, name, &size, &digest]);
+        match kit.tags.as_slice() {
+            [] => add(NONE),
+            tags => tags.iter().for_each(|tag| add(tag)),
+        }
+    }
+    table
+}
+
+/// Fails if kits cannot be read, after all were listed.
+fn problems(kits: &[ListedKit]) -> Result<(), Failure> {
+    let mut failure = Failure::new(Kind::Damaged, "");
+    for kit in kits {
+        if let Some(problem) = &kit.summary.problem {
+            let name = match (&kit.repository, kit.tags.first()) {
+                (Some(repository), Some(tag)) => format!("{repository}:{tag}"),
+                (Some(repository), None) => format!("{repository}@{}", kit.digest),
+                (None, _) => kit.digest.to_string(),
+            };
+            failure = failure.detail(format!("{name}: {problem}"));
+        }
+    }
+    if failure.details.is_empty() {
+        return Ok(());
+    }
+    let count = human::count(failure.details.len() as u64, "kit");
+    failure.message = format!("{count} cannot be read");
+    Err(failure.hint("`kit verify` tells what is damaged, and whom it concerns"))
+}
+
+/// Says that there is no such repository, and what was probably meant.
+fn unknown(wanted: &Reference, store: &Store, context: &Context) -> Result<Failure, Failure> {
+    let entries = store.entries(&context.watcher())?;
+    let mut names: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| entry.repository().map(Repository::as_str))
+        .collect();
+    names.dedup();
+    let typed = wanted.repository().map_or("", Repository::as_str);
+    let there = names.iter().find(|name| **name == typed).copied();
+    let failure = Failure::new(Kind::NotFound, format!("no kit of {wanted} in the store"));
+    Ok(
+        match there.or_else(|| suggest::closest(typed, names.iter().copied())) {
+            Some(name) => failure.hint(format!("there is {}", listed(&[name.to_owned()]))),
+            None => failure.hint("`kit list` shows what there is"),
+        },
+    )
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { NONE } else { text }
+}
