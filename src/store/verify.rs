@@ -56,7 +56,7 @@ pub struct MissingBlob {
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// How many kits were looked at.
+    /// How many kits were looked at, each once however many names it has.
     pub kits: usize,
     /// How many blobs were read.
     pub blobs: usize,
@@ -167,8 +167,9 @@ impl Store {
     /// Returns what `entries` need, as far as that can be told.
     fn expected(&self, entries: &[Entry], report: &mut VerifyReport) -> BTreeMap<Digest, Expected> {
         let mut expected: BTreeMap<Digest, Expected> = BTreeMap::new();
+        let mut kits = BTreeSet::new();
         for entry in entries {
-            report.kits += 1;
+            kits.insert(entry.descriptor.digest);
             let parts = needs::of(self, &entry.descriptor).unwrap_or_else(|error| {
                 // What is missing or damaged is found when it is read.
                 if let Error::BadManifest { source, .. } = &error {
@@ -184,6 +185,7 @@ impl Store {
                 blob.kits.insert(entry.log_name());
             }
         }
+        report.kits = kits.len();
         expected
     }
 

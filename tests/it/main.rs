@@ -10,11 +10,18 @@
 mod cli_frame; // what every command shares: flags, help, failures
 mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
+mod info; // the Kitfile of a kit, and parts of it
+mod inspect; // the documents of a kit
 mod layering; // which module may use which
+mod list; // the kits there are
+mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
+mod remove; // taking names and kits away
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
+mod tag; // giving names
+mod verify; // finding and setting aside damage
 
 use std::{fs, path::Path};
 

@@ -133,10 +133,14 @@ fn summary(report: &Report) -> String {
     } else {
         "Freed"
     };
+    let counts = [
+        (report.blobs.len(), "blob"),
+        (report.temporary.len(), "temporary file"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts
+        .map(|(count, noun)| human::count(count as u64, noun))
+        .collect();
     let bytes = human::bytes(report.bytes);
-    let blobs = human::count(report.blobs.len() as u64, "blob");
-    match human::count(report.temporary.len() as u64, "temporary file") {
-        files if !report.temporary.is_empty() => format!("{done} {bytes} in {blobs} and {files}"),
-        _ => format!("{done} {bytes} in {blobs}"),
-    }
+    format!("{done} {bytes} in {}", counts.join(" and "))
 }
