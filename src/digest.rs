@@ -162,6 +162,17 @@ impl<R: io::Read> HashingReader<R> {
     }
 }
 
+impl<R: io::Seek> HashingReader<R> {
+    /// Passes over the next `count` bytes without reading them. They count, but the digest is no
+    /// longer that of the source.
+    pub fn pass_over(&mut self, count: u64) -> io::Result<()> {
+        let offset = i64::try_from(count).map_err(io::Error::other)?;
+        self.inner.seek_relative(offset)?;
+        self.count += count;
+        Ok(())
+    }
+}
+
 impl<R: io::Read> io::Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;

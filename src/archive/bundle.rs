@@ -11,20 +11,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::header::{self, END, Kind};
+use super::{
+    header::{self, END, Kind},
+    parts,
+};
 use crate::platform;
 
 /// The most files that a bundle being read may hold.
 const MAX_FILES: usize = 200_000;
 
+/// How much is copied at a time.
+const BUFFER: usize = 1 << 20;
+
 /// A failure of writing or reading a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder to be written holds something already.
-    #[error("{0} is there already and is not an empty folder")]
+    #[error("{} is there already and is not an empty folder", .0.display())]
     NotEmpty(PathBuf),
     /// A file cannot be read or written.
-    #[error("cannot {action} {path}")]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -34,13 +40,19 @@ pub enum Error {
         source: io::Error,
     },
     /// The tar file cannot be trusted to say what it holds.
-    #[error("{path} is not a usable tar file: {reason}")]
+    #[error("{} is not a usable tar file: {reason}", path.display())]
     BadTar {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
+    /// The stream that was asked for does not take any more.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// What is to be read is neither a folder nor a file, so that nobody can move about in it.
+    #[error("{} is neither a folder nor a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// Content that the caller gave cannot be read or is not what it should be.
     #[error("cannot copy `{name}`")]
     Content {
@@ -52,7 +64,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io {
             action,
             path: path.to_owned(),
@@ -61,15 +73,18 @@ impl Error {
     }
 }
 
-/// Writes a bundle.
+/// Writes a bundle. Dropped before it is finished, it takes back what it has written.
 pub struct Writer {
     path: PathBuf,
     out: Out,
     folders: Vec<String>,
+    files: Vec<String>,
 }
 
 enum Out {
-    Folder,
+    Folder {
+        is_new: bool,
+    },
     Tar {
         file: BufWriter<File>,
         part: PathBuf,
@@ -81,25 +96,31 @@ enum Out {
 impl Writer {
     /// Starts a bundle in the folder `path`, which must be empty or not there.
     pub fn folder(path: &Path) -> Result<Self, Error> {
+        let is_new = !path.is_dir();
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
         let mut entries = fs::read_dir(path).map_err(Error::io("read", path))?;
         if entries.next().is_some() {
             return Err(Error::NotEmpty(path.to_owned()));
         }
-        Ok(Self::new(path, Out::Folder))
+        Ok(Self::new(path, Out::Folder { is_new }))
     }
 
-    /// Starts a bundle that becomes the tar file `path`, replacing what is there.
+    /// Starts a bundle that becomes the tar file `path`, replacing what is there. Through a link
+    /// the file it leads to is replaced; a device or fifo is written to.
     pub fn tar(path: &Path) -> Result<Self, Error> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(format!(".part-{}", std::process::id()));
-        let part = PathBuf::from(part);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&part)
-            .map_err(Error::io("create", &part))?;
-        let file = BufWriter::with_capacity(1 << 20, file);
+        // A link to nothing is replaced itself.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            let file = OpenOptions::new()
+                .write(true)
+                .open(path)
+                .map_err(Error::io("write", path))?;
+            return Ok(Self::stream(Box::new(BufWriter::with_capacity(
+                BUFFER, file,
+            ))));
+        }
+        let (part, file) = parts::create(path).map_err(Error::io("create", path))?;
+        let file = BufWriter::with_capacity(BUFFER, file);
         Ok(Self::new(path, Out::Tar { file, part }))
     }
 
@@ -113,6 +134,7 @@ impl Writer {
             path: path.to_owned(),
             out,
             folders: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -125,16 +147,19 @@ impl Writer {
         let mut content = content.take(size + 1);
         let path = self.path.join(name);
         let copied = match &mut self.out {
-            Out::Folder => {
+            Out::Folder { .. } => {
                 let mut file = OpenOptions::new()
                     .write(true)
                     .create_new(true)
                     .open(&path)
                     .map_err(Error::io("create", &path))?;
-                copy(&mut content, &mut file, name, &path)?
+                self.files.push(name.to_owned());
+                copy(&mut content, &mut file, name, &Error::io("write", &path))?
             }
-            Out::Tar { file, part } => tar_file(file, name, size, &mut content, part)?,
-            Out::Stream(out) => tar_file(out, name, size, &mut content, &self.path)?,
+            Out::Tar { file, part } => {
+                tar_file(file, name, size, &mut content, &Error::io("write", part))?
+            }
+            Out::Stream(out) => tar_file(out, name, size, &mut content, &Error::Output)?,
             Out::Done => 0,
         };
         if copied != size {
@@ -154,14 +179,12 @@ impl Writer {
         let mut block = Vec::new();
         header::append(&mut block, name.as_bytes(), 0o755, Kind::Folder);
         match &mut self.out {
-            Out::Folder => {
+            Out::Folder { .. } => {
                 let path = self.path.join(name);
                 fs::create_dir(&path).map_err(Error::io("create", &path))
             }
             Out::Tar { file, part } => file.write_all(&block).map_err(Error::io("write", part)),
-            Out::Stream(out) => out
-                .write_all(&block)
-                .map_err(Error::io("write", &self.path)),
+            Out::Stream(out) => out.write_all(&block).map_err(Error::Output),
             Out::Done => Ok(()),
         }
     }
@@ -169,7 +192,7 @@ impl Writer {
     /// Makes the bundle durable and gives a tar file its name.
     pub fn finish(mut self) -> Result<(), Error> {
         match std::mem::replace(&mut self.out, Out::Done) {
-            Out::Folder => {
+            Out::Folder { .. } => {
                 let folder = File::open(&self.path).map_err(Error::io("open", &self.path))?;
                 platform::sync_file_system(&folder).map_err(Error::io("sync", &self.path))
             }
@@ -196,7 +219,7 @@ impl Writer {
             Out::Stream(mut out) => out
                 .write_all(&[0; END])
                 .and_then(|()| out.flush())
-                .map_err(Error::io("write", &self.path)),
+                .map_err(Error::Output),
             Out::Done => Ok(()),
         }
     }
@@ -204,8 +227,23 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Out::Tar { part, .. } = &self.out {
-            let _ = fs::remove_file(part); // What is being reported already is the cause.
+        // What cannot be removed stays: what is being reported already is the cause.
+        match &self.out {
+            Out::Folder { is_new } => {
+                for file in &self.files {
+                    let _ = fs::remove_file(self.path.join(file));
+                }
+                for folder in self.folders.iter().rev() {
+                    let _ = fs::remove_dir(self.path.join(folder));
+                }
+                if *is_new {
+                    let _ = fs::remove_dir(&self.path);
+                }
+            }
+            Out::Tar { part, .. } => {
+                let _ = fs::remove_file(part);
+            }
+            Out::Stream(_) | Out::Done => {}
         }
     }
 }
@@ -216,14 +254,14 @@ fn tar_file(
     name: &str,
     size: u64,
     content: &mut dyn Read,
-    path: &Path,
+    unwritten: &impl Fn(io::Error) -> Error,
 ) -> Result<u64, Error> {
     let mut block = Vec::new();
     header::append(&mut block, name.as_bytes(), 0o644, Kind::File(size));
-    out.write_all(&block).map_err(Error::io("write", path))?;
-    let copied = copy(content, out, name, path)?;
+    out.write_all(&block).map_err(unwritten)?;
+    let copied = copy(content, out, name, unwritten)?;
     let padding = header::padded(copied) - copied;
-    io::copy(&mut io::repeat(0).take(padding), out).map_err(Error::io("write", path))?;
+    io::copy(&mut io::repeat(0).take(padding), out).map_err(unwritten)?;
     Ok(copied)
 }
 
@@ -232,9 +270,9 @@ fn copy(
     content: &mut dyn Read,
     out: &mut dyn Write,
     name: &str,
-    path: &Path,
+    unwritten: &impl Fn(io::Error) -> Error,
 ) -> Result<u64, Error> {
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; BUFFER];
     let mut copied = 0;
     loop {
         let read = match content.read(&mut buffer) {
@@ -248,8 +286,7 @@ fn copy(
                 });
             }
         };
-        out.write_all(&buffer[..read])
-            .map_err(Error::io("write", path))?;
+        out.write_all(&buffer[..read]).map_err(unwritten)?;
         copied += read as u64;
     }
 }
@@ -272,8 +309,11 @@ impl Bundle {
         let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
         let files = if metadata.is_dir() {
             None
-        } else {
+        } else if metadata.is_file() {
             Some(list(path)?)
+        } else {
+            // Before it is opened: a fifo would wait for a writer.
+            return Err(Error::NotAFile(path.to_owned()));
         };
         Ok(Self {
             path: path.to_owned(),
@@ -324,13 +364,32 @@ impl Bundle {
     }
 }
 
+/// Returns with what a file is compressed, by its first bytes.
+fn compression(file: &mut File) -> io::Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    Read::by_ref(file).take(6).read_to_end(&mut start)?;
+    file.rewind()?;
+    Ok(match start.as_slice() {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
+        [b'B', b'Z', b'h', ..] => Some("bzip2"),
+        _ => None,
+    })
+}
+
 /// Lists the files of a tar file.
 fn list(path: &Path) -> Result<HashMap<String, (u64, u64)>, Error> {
     let bad = |reason: String| Error::BadTar {
         path: path.to_owned(),
         reason,
     };
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    if let Some(method) = compression(&mut file).map_err(Error::io("read", path))? {
+        return Err(bad(format!(
+            "it is compressed with {method}; decompress it first"
+        )));
+    }
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     let mut archive = tar::Archive::new(file);
     let mut files = HashMap::new();
@@ -403,6 +462,11 @@ mod tests {
     fn content_of_another_length_is_refused_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         for content in [&b"a"[..], b"abc"] {
+            let mut writer = Writer::folder(&dir.path().join("f")).unwrap();
+            writer.add("blobs/x", 1, &mut &b"x"[..]).unwrap();
+            assert!(writer.add("y", 2, &mut &content[..]).is_err());
+            drop(writer);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
             let mut writer = Writer::tar(&dir.path().join("t.tar")).unwrap();
             let error = writer.add("x", 2, &mut &content[..]).unwrap_err();
             assert_eq!(error.to_string(), "cannot copy `x`");
@@ -433,7 +497,30 @@ mod tests {
             "{error}"
         );
 
+        fs::write(&path, b"\x1f\x8b\x08").unwrap();
+        let error = Bundle::open(&path).unwrap_err().to_string();
+        assert!(error.contains("compressed with gzip"), "{error}");
+
         fs::write(&path, b"not a tar file").unwrap();
         assert!(Bundle::open(&path).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_written_through_and_a_device_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("real.tar"), dir.path().join("link.tar"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("real.tar", &link).unwrap();
+        fill(Writer::tar(&link).unwrap()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(Bundle::open(&file).is_ok());
+
+        fill(Writer::tar(Path::new("/dev/null")).unwrap()).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert!(matches!(
+            Bundle::open(Path::new("/dev/null")),
+            Err(Error::NotAFile(_))
+        ));
     }
 }

@@ -15,6 +15,7 @@ pub mod mcpb;
 mod names;
 mod owners;
 pub mod pack;
+mod parts;
 pub mod ready;
 #[cfg(test)]
 mod tests;

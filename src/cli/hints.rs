@@ -3,7 +3,10 @@
 
 use std::io;
 
-use super::failure::{Failure, Kind};
+use super::{
+    failure::{Failure, Kind},
+    ui::output_failure,
+};
 use crate::{
     archive::{self, bundle},
     config, filter, kitfile, ops, reference, store,
@@ -117,24 +120,33 @@ impl From<ops::Error> for Failure {
                     None => failure.hint("`kit files` lists the paths"),
                 }
             }
+            E::IsFolder { reference, path } => plain(Kind::Failed).hint(format!(
+                "`kit files {reference} --include '{path}'` lists what is in it"
+            )),
             E::ManifestTooLarge { .. } => {
                 plain(Kind::Limit).hint("pack folders as single elements of the Kitfile")
             }
             E::Config { .. } | E::Mismatch { .. } | E::BadDocument { .. } => plain(Kind::Damaged),
             E::DamagedSource { .. } => plain(Kind::Damaged).hint("save or copy it again"),
-            E::NoSuchName { names, .. } | E::Ambiguous { names, .. } if !names.is_empty() => {
+            E::NoSuchName { names, .. } if !names.is_empty() => {
                 plain(Kind::NotFound).hint(format!("there is {}", listed(names)))
             }
             E::NoSuchName { .. } | E::NothingToPack { .. } => plain(Kind::NotFound),
-            E::Nameless { .. } => plain(Kind::Usage).hint("give it a name with -t REFERENCE"),
-            E::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
-                plain(Kind::OutputClosed)
+            E::Ambiguous { path, names } => {
+                let failure = plain(Kind::Usage).hint(format!("choose one: {path}:NAME"));
+                match names.as_slice() {
+                    [] => failure,
+                    names => failure.hint(format!("there is {}", listed(names))),
+                }
             }
-            E::Output(source) | E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
-            E::Ambiguous { .. }
-            | E::NotABundle { .. }
-            | E::Unsupported { .. }
-            | E::NotALayout { .. } => plain(Kind::Failed),
+            E::Nameless { path, name, .. } => plain(Kind::Usage).hint(format!(
+                "give it a name: `kit load {path}:{name} -t REPOSITORY:{name}`"
+            )),
+            E::Output(source) => output_failure(source),
+            E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
+            E::NotABundle { .. } | E::Unsupported { .. } | E::NotALayout { .. } => {
+                plain(Kind::Failed)
+            }
             E::Store(_) | E::Archive(_) | E::Bundle(_) | E::Filter(_) => match error {
                 E::Store(error) => error.into(),
                 E::Archive(error) => error.into(),
@@ -158,8 +170,12 @@ impl From<bundle::Error> for Failure {
                 _ => Self::of(io_kind(source), &error).with_space_hint(source),
             },
             E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
+            E::Output(source) => output_failure(source),
             E::BadTar { .. } => Self::of(Kind::Damaged, &error),
-            E::NotEmpty(_) => Self::of(Kind::Failed, &error),
+            E::NotEmpty(_) => {
+                Self::of(Kind::Failed, &error).hint("name a folder that is empty or not there")
+            }
+            E::NotAFile(_) => Self::of(Kind::Failed, &error).hint("copy it to a file first"),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// Reads and checks the Kitfile; `None` if there is none.
-    pub(crate) fn read(&self) -> Result<Option<Parsed>, Failure> {
+    pub(crate) fn read(&self) -> Result<Option<Parsed>, kitfile::Error> {
         match self {
             Self::File(path) => Ok(Some(kitfile::read(path)?)),
             Self::Stdin(text) => match kitfile::parse_bytes(text) {
@@ -37,8 +37,7 @@ impl Source {
                 Err(problems) => Err(kitfile::Error::Invalid {
                     path: PathBuf::from(self.shown()),
                     problems,
-                }
-                .into()),
+                }),
             },
             Self::None => Ok(None),
         }
@@ -66,6 +65,23 @@ pub(crate) fn locate(context: &Path, file: Option<&Path>) -> Result<Source, Fail
         Some(file) if file == Path::new(STANDARD_INPUT) => from_stdin(),
         // An empty path is the current directory, and leaves what is joined to it as it was named.
         Some(file) => named(Path::new(""), context, file).map(Source::File),
+    }
+}
+
+/// Checks that the directory to be packed is there.
+pub(crate) fn check_directory(path: &Path) -> Result<(), Failure> {
+    let shown = escape_path(path);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Kind::Failed,
+            format!("{shown} is not a folder"),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
+            Kind::NotFound,
+            format!("there is no folder {shown}"),
+        )),
+        Err(error) => Err(unreadable(path, &error)),
     }
 }
 
@@ -101,7 +117,7 @@ fn named(here: &Path, context: &Path, file: &Path) -> Result<PathBuf, Failure> {
             format!("`{}` could be either of two files", escape_path(file)),
         )
         .detail(format!("in the current directory: {}", first.display()))
-        .detail(format!("in the directory to pack: {}", second.display()))
+        .detail(format!("in the directory of the kit: {}", second.display()))
         .hint("give the whole path of the one you mean")),
         (Some(_), _) => regular(here.join(file)),
         (None, Some(_)) => regular(context),
@@ -113,7 +129,7 @@ fn named(here: &Path, context: &Path, file: &Path) -> Result<PathBuf, Failure> {
             Err(if file.is_absolute() {
                 failure
             } else {
-                failure.detail("neither in the current directory nor in the directory to pack")
+                failure.detail("neither in the current directory nor in the directory of the kit")
             })
         }
     }

@@ -41,6 +41,14 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// A path that is a folder, where a file was asked for.
+    #[error("`{path}` in {reference} is a folder")]
+    IsFolder {
+        /// The kit.
+        reference: String,
+        /// The path that was asked for.
+        path: String,
+    },
     /// The content of a file in a layer cannot be read.
     #[error("cannot read `{path}` out of its layer")]
     CannotRead {
@@ -91,7 +99,7 @@ pub enum Error {
         what: String,
     },
     /// A folder or tar file that holds no layout of kits.
-    #[error("{path} is not an OCI image layout with kits: {reason}")]
+    #[error("cannot load {path}: {reason}")]
     NotALayout {
         /// The folder or tar file.
         path: String,
@@ -137,15 +145,13 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A blob outside the store is not what its name says.
-    #[error("blob {expected} in {path} is damaged: its content is {found} ({size} bytes)")]
+    #[error("blob {digest} in {path} is damaged: {damage}")]
     DamagedSource {
         /// The folder or tar file.
         path: String,
-        /// What it should be.
-        expected: Digest,
-        /// What it is.
-        found: Digest,
-        /// Its length in bytes.
-        size: u64,
+        /// The blob.
+        digest: Digest,
+        /// What is wrong with it.
+        damage: store::Damage,
     },
 }

@@ -1,19 +1,23 @@
 //! Looks into the layers of a kit: which files there are, and what one of them holds.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::{
+    cmp::Reverse,
+    io::{self, Read, Seek as _, SeekFrom, Write},
+};
 
 use super::{
     Error,
     kit::{Kit, Layer},
-    unpack::select_layers,
+    unpack::{KITFILE, select_layers},
 };
 use crate::{
     archive::{
         self,
-        unpack::{Kind, TarReader},
+        unpack::{Entry, Kind, TarReader},
     },
     digest::{Digest, Hasher},
     filter::{Filter, PathGlobs},
+    kitfile,
     oci::{Descriptor, Encoding},
     progress::Progress,
     store::{self, Store},
@@ -22,6 +26,9 @@ use crate::{
 
 /// How much of a file is in memory at a time, in bytes.
 const BLOCK: usize = 1 << 20;
+
+/// How many names are remembered to find the one that was meant.
+const MAX_NAMES: usize = 100_000;
 
 /// A file or folder in a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +45,15 @@ pub struct File {
 
 /// Where in a layer the content of a file is.
 struct Place {
-    layer: Layer,
     at: u64,
     size: u64,
     digest: Digest,
 }
 
 /// Calls `found` with every file and folder of the layers that `filter` selects and whose path
-/// `globs` select. Each layer is read to its end and checked; what it holds is reported while it
-/// is read, so an error at the end takes back what was said of that layer.
+/// `globs` select. Of a layer that nobody has written to since it was seen to be right, the headers
+/// alone are read. Any other is read to its end and checked; what it holds is reported while it is
+/// read, so an error at the end takes back what was said of that layer.
 pub fn list(
     kit: &Kit,
     store: &Store,
@@ -63,10 +70,12 @@ pub fn list(
             entries.map(|entry| (entry.section, entry.name.as_str(), entry.path.as_str()));
         return Err(filter.no_match(entries).into());
     }
+    let sound = store.unchanged(layers.iter().map(|layer| &layer.descriptor))?;
     let total = layers.iter().map(|layer| layer.descriptor.size).sum();
     let meter = progress.begin("Reading", Some(total));
     for layer in &layers {
-        walk(layer, store, progress, &mut |file, _, _| {
+        let is_sound = sound.contains(&layer.descriptor.digest);
+        headers(layer, is_sound, store, progress, &mut |file| {
             if globs.selects(&file.path) {
                 found(layer, file)?;
             }
@@ -78,7 +87,7 @@ pub fn list(
 }
 
 /// Writes the content of the file `path` to `out`, after the layer it is in was checked as a
-/// whole: not one wrong byte is written.
+/// whole: not one wrong byte is written. The Kitfile is a file, too, if no layer has one.
 pub fn cat(
     kit: &Kit,
     store: &Store,
@@ -87,77 +96,160 @@ pub fn cat(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let _lock = store.reader(progress)?;
-    let place = find(kit, store, path, progress)?;
-    let blob = &place.layer.descriptor;
+    let path = kitfile::clean(path);
+    let Some(layer) = find(kit, store, &path, progress)? else {
+        let text = kit.kitfile.to_yaml();
+        return out.write_all(text.as_bytes()).map_err(Error::Output);
+    };
+    let place = check_out(layer, store, &path, progress)?;
+    let blob = &layer.descriptor;
     let mut file = store.open_blob(&blob.digest, blob.size)?;
-    let damaged = |source| Error::CannotRead {
-        path: path.to_owned(),
+    let unreadable = |source| Error::CannotRead {
+        path: path.clone(),
         source,
     };
-    file.seek(SeekFrom::Start(place.at)).map_err(damaged)?;
+    file.seek(SeekFrom::Start(place.at)).map_err(unreadable)?;
     let mut content = file.take(place.size);
     let mut hasher = Hasher::new();
     let mut block = vec![0; BLOCK];
     loop {
-        let read = content.read(&mut block).map_err(damaged)?;
-        if read == 0 {
-            break;
+        if progress.cancelled() {
+            return Err(store::Error::Interrupted.into());
         }
+        let read = match content.read(&mut block) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(error)),
+        };
         hasher.update(&block[..read]);
         out.write_all(&block[..read]).map_err(Error::Output)?;
     }
     if hasher.finish() == place.digest {
         Ok(())
     } else {
-        Err(damaged(std::io::Error::other(
-            "it changed while it was read",
-        )))
+        Err(unreadable(io::Error::other("it changed while it was read")))
     }
 }
 
-/// Finds a file in the layers, those first whose own path leads to it.
-fn find(kit: &Kit, store: &Store, path: &str, progress: &dyn Progress) -> Result<Place, Error> {
-    let wanted = crate::kitfile::clean(path);
-    let leads = |layer: &&Layer| {
+/// Finds the layer that holds the file `path`; none for the Kitfile, which is in no layer.
+fn find<'a>(
+    kit: &'a Kit,
+    store: &Store,
+    path: &str,
+    progress: &dyn Progress,
+) -> Result<Option<&'a Layer>, Error> {
+    let sound = store.unchanged(kit.layers.iter().map(|layer| &layer.descriptor))?;
+    let mut layers: Vec<&Layer> = kit.layers.iter().collect();
+    // Those first whose own path leads to the file, the most specific one before the others.
+    layers.sort_by_key(|layer| {
         let own = layer.entry.clean.as_str();
-        own == "."
-            || wanted == own
-            || wanted
-                .strip_prefix(own)
-                .is_some_and(|rest| rest.starts_with('/'))
-    };
-    let (mut layers, others): (Vec<&Layer>, Vec<&Layer>) = kit.layers.iter().partition(leads);
-    // The most specific layer has the file, if any has it.
-    layers.sort_by_key(|layer| std::cmp::Reverse(layer.entry.clean.len()));
+        Reverse(is_below(path, own).then_some(own.len()))
+    });
     let mut names = Vec::new();
-    for layer in layers.into_iter().chain(others) {
-        let mut place = None;
-        walk(layer, store, progress, &mut |file, at, digest| {
-            if file.is_folder {
-                return Ok(());
-            }
-            if file.path == wanted.as_bytes() {
-                place = Some((at, file.size, digest()?));
-            } else if names.len() < 100_000 {
-                names.push(String::from_utf8_lossy(&file.path).into_owned());
+    let mut is_folder = path == "." && !layers.is_empty();
+    for layer in layers {
+        let mut is_here = false;
+        let is_sound = sound.contains(&layer.descriptor.digest);
+        headers(layer, is_sound, store, progress, &mut |file| {
+            let is_it = file.path == path.as_bytes();
+            let name = String::from_utf8_lossy(&file.path);
+            is_here |= is_it && !file.is_folder;
+            is_folder |= is_it && file.is_folder || !is_it && is_below(&name, path);
+            if !file.is_folder && names.len() < MAX_NAMES {
+                names.push(name.into_owned());
             }
             Ok(())
         })?;
-        if let Some((at, size, digest)) = place {
-            return Ok(Place {
-                layer: layer.clone(),
-                at,
-                size,
-                digest,
-            });
+        if is_here {
+            return Ok(Some(layer));
         }
     }
-    let suggestion = suggest::closest(&wanted, names.iter().map(String::as_str));
+    let reference = kit.reference.to_string();
+    let path = path.to_owned();
+    if is_folder {
+        return Err(Error::IsFolder { reference, path });
+    }
+    if path == KITFILE {
+        return Ok(None);
+    }
     Err(Error::NoSuchFile {
-        reference: kit.reference.to_string(),
-        suggestion: suggestion.map(str::to_owned),
-        path: wanted,
+        suggestion: similar(&path, &names).map(str::to_owned),
+        reference,
+        path,
     })
+}
+
+/// Tells whether `path` is `folder` or lies in it.
+fn is_below(path: &str, folder: &str) -> bool {
+    folder == "."
+        || path
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Returns the name that `path` was probably meant to be: one that ends with it, or is close.
+fn similar<'a>(path: &str, names: &'a [String]) -> Option<&'a str> {
+    let ends = |name: &&String| {
+        name.strip_suffix(path)
+            .is_some_and(|folder| folder.ends_with('/'))
+    };
+    names
+        .iter()
+        .find(ends)
+        .map(String::as_str)
+        .or_else(|| suggest::closest(path, names.iter().map(String::as_str)))
+}
+
+/// Checks a layer as a whole, and returns where in it the file `path` is.
+fn check_out(
+    layer: &Layer,
+    store: &Store,
+    path: &str,
+    progress: &dyn Progress,
+) -> Result<Place, Error> {
+    let meter = progress.begin("Checking", Some(layer.descriptor.size));
+    let mut place = None;
+    walk(layer, store, progress, &mut |file, at, digest| {
+        if !file.is_folder && file.path == path.as_bytes() {
+            place = Some(Place {
+                at,
+                size: file.size,
+                digest: digest()?,
+            });
+        }
+        Ok(())
+    })?;
+    meter.advance(layer.descriptor.size);
+    place.ok_or_else(|| Error::CannotRead {
+        path: path.to_owned(),
+        source: io::Error::other("the layer changed while it was read"),
+    })
+}
+
+/// Calls `found` with each file and folder of a layer: of a sound one by its headers alone.
+fn headers(
+    layer: &Layer,
+    is_sound: bool,
+    store: &Store,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(File) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let blob = &layer.descriptor;
+    match layer.layer_type.encoding {
+        Encoding::Tar if is_sound => {}
+        Encoding::Raw if is_sound => return found(raw_file(layer)),
+        _ => return walk(layer, store, progress, &mut |file, _, _| found(file)),
+    }
+    let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    while let Some(entry) = reader.next_entry()? {
+        if progress.cancelled() {
+            return Err(store::Error::Interrupted.into());
+        }
+        found(tar_file(layer, &entry))?;
+        reader.pass_over_content()?;
+    }
+    Ok(())
 }
 
 /// Returns the digest of the content of the entry at hand.
@@ -200,17 +292,7 @@ fn walk_tar(
             Ok(None) => break,
             Err(error) => return Err(cause(error, reader, blob)),
         };
-        let mut path = layer.prefix().unwrap_or_default().as_bytes().to_vec();
-        if !path.is_empty() && !entry.path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend_from_slice(&entry.path);
-        let file = File {
-            path,
-            is_folder: entry.kind == Kind::Folder,
-            executable: entry.executable(),
-            size: entry.size,
-        };
+        let file = tar_file(layer, &entry);
         let at = reader.position();
         found(file, at, &mut || {
             let mut hasher = Hasher::new();
@@ -227,6 +309,29 @@ fn walk_tar(
     check(blob, digest, size)
 }
 
+fn tar_file(layer: &Layer, entry: &Entry) -> File {
+    let mut path = layer.prefix().unwrap_or_default().as_bytes().to_vec();
+    if !path.is_empty() && !entry.path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(&entry.path);
+    File {
+        path,
+        is_folder: entry.kind == Kind::Folder,
+        executable: entry.executable(),
+        size: entry.size,
+    }
+}
+
+fn raw_file(layer: &Layer) -> File {
+    File {
+        path: layer.entry.clean.clone().into_bytes(),
+        is_folder: false,
+        executable: layer.executable(),
+        size: layer.descriptor.size,
+    }
+}
+
 fn walk_raw(
     layer: &Layer,
     source: std::fs::File,
@@ -234,19 +339,13 @@ fn walk_raw(
 ) -> Result<(), Error> {
     let blob = &layer.descriptor;
     let mut reader = crate::digest::HashingReader::new(source.take(blob.size + 1));
-    std::io::copy(&mut reader, &mut std::io::sink()).map_err(|source| Error::CannotRead {
+    io::copy(&mut reader, &mut io::sink()).map_err(|source| Error::CannotRead {
         path: layer.entry.clean.clone(),
         source,
     })?;
     let (digest, size) = reader.finish();
     check(blob, digest, size)?;
-    let file = File {
-        path: layer.entry.clean.clone().into_bytes(),
-        is_folder: false,
-        executable: layer.executable(),
-        size,
-    };
-    found(file, 0, &mut || Ok(digest))
+    found(raw_file(layer), 0, &mut || Ok(digest))
 }
 
 fn check(blob: &Descriptor, digest: Digest, size: u64) -> Result<(), Error> {

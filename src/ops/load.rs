@@ -12,13 +12,12 @@ use super::{
 };
 use crate::{
     archive::bundle::Bundle,
-    digest::Digest,
     digest::Hasher,
     kitfile::{Kitfile, MAX_CONFIG_BYTES},
     oci::{Descriptor, Family, Index, Manifest, annotation, media_type},
     progress::{Meter, Progress},
     reference::Reference,
-    store::{Committed, Presence, Store, Trust, Writer},
+    store::{Committed, Damage, Presence, Store, Trust, Writer},
 };
 
 /// Which kits of a layout, and under which names.
@@ -109,14 +108,12 @@ impl Source {
             let name = descriptor.annotations.get(annotation::REF_NAME);
             if let Some(wanted) = &options.name
                 && !name.is_some_and(|name| is_called(name, wanted))
+                && descriptor.digest.to_string() != *wanted
             {
                 continue;
             }
-            if descriptor.media_type != media_type::MANIFEST {
-                return Err(self.bad(format!(
-                    "{} is `{}`, and only single manifests are loaded",
-                    descriptor.digest, descriptor.media_type
-                )));
+            if let Some(what) = foreign_manifest(&descriptor.media_type) {
+                return Err(self.bad(format!("{} is {what}", descriptor.digest)));
             }
             chosen.push((descriptor, name));
         }
@@ -212,10 +209,8 @@ impl Source {
         let name = descriptor.digest.to_string();
         let manifest = Manifest::parse(&bytes).map_err(|source| self.unreadable(&name, source))?;
         if Family::of_config(&manifest.config.media_type) != Some(Family::ModelKit) {
-            return Err(Error::Unsupported {
-                reference: format!("{name} in {}", self.shown),
-                what: format!("config type `{}`", manifest.config.media_type),
-            });
+            let what = foreign_config(&manifest.config.media_type);
+            return Err(self.bad(format!("{name} is {what}")));
         }
         let config = self.document(&manifest.config, MAX_CONFIG_BYTES as u64)?;
         Kitfile::from_config(&config).map_err(|source| Error::Config {
@@ -256,14 +251,16 @@ impl Source {
         }
         let name = format!("{BLOBS}/{}", blob.digest.hex());
         let (content, size) = self.bundle.file(&name)?.ok_or_else(|| self.missing(blob))?;
-        let wrong = |found: Digest, size: u64| Error::DamagedSource {
+        let wrong = |damage: Damage| Error::DamagedSource {
             path: self.shown.clone(),
-            expected: blob.digest,
-            found,
-            size,
+            digest: blob.digest,
+            damage,
         };
         if size != blob.size {
-            return Err(wrong(Digest::of(b""), size));
+            return Err(wrong(Damage::Size {
+                expected: blob.size,
+                actual: size,
+            }));
         }
         let mut content = content.take(blob.size);
         let mut temporary = writer.create()?;
@@ -274,12 +271,12 @@ impl Source {
             if progress.cancelled() {
                 return Err(crate::store::Error::Interrupted.into());
             }
-            let read = content
-                .read(&mut buffer)
-                .map_err(|source| unread(&name, source))?;
-            if read == 0 {
-                break;
-            }
+            let read = match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(unread(&name, source)),
+            };
             hasher.update(&buffer[..read]);
             temporary
                 .write_all(&buffer[..read])
@@ -287,11 +284,39 @@ impl Source {
             copied += read as u64;
             meter.advance(read as u64);
         }
-        let found = hasher.finish();
-        if found != blob.digest || copied != blob.size {
-            return Err(wrong(found, copied));
+        let actual = hasher.finish();
+        if actual != blob.digest || copied != blob.size {
+            return Err(wrong(Damage::Content { actual }));
         }
         Ok(temporary.commit(&blob.digest, blob.size)?)
+    }
+}
+
+/// Returns what a manifest of this type is, if it cannot be that of a kit.
+fn foreign_manifest(media_type: &str) -> Option<String> {
+    Some(match media_type {
+        media_type::MANIFEST => return None,
+        media_type::INDEX | "application/vnd.docker.distribution.manifest.list.v2+json" => {
+            "an index of several manifests, not a kit".to_owned()
+        }
+        "application/vnd.docker.distribution.manifest.v2+json" => {
+            "a container image, not a kit".to_owned()
+        }
+        other => format!("of the type `{other}`, which no kit has"),
+    })
+}
+
+/// Returns what a manifest with a config of this type is, which is not that of a kit.
+fn foreign_config(media_type: &str) -> String {
+    match media_type {
+        "application/vnd.oci.image.config.v1+json"
+        | "application/vnd.docker.container.image.v1+json" => {
+            "a container image, not a kit".to_owned()
+        }
+        _ if Family::of_config(media_type) == Some(Family::ModelPack) => {
+            "in the ModelPack format, which this version of kit does not load".to_owned()
+        }
+        other => format!("not a kit: its config is of the type `{other}`"),
     }
 }
 

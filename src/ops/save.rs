@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    io::Write,
-    path::{Path, PathBuf},
+    io::{self, Read, Write},
+    path::PathBuf,
 };
 
 use super::{
@@ -14,9 +14,9 @@ use crate::{
     archive::bundle::{self, Writer},
     digest::Digest,
     oci::{Descriptor, Index, annotation},
-    progress::Progress,
+    progress::{Meter, Progress},
     reference::Reference,
-    store::Store,
+    store::{self, Store},
 };
 
 /// Where kits are written to.
@@ -53,6 +53,9 @@ pub fn run(
     let mut blobs: Vec<Descriptor> = Vec::new();
     let mut known: BTreeSet<Digest> = BTreeSet::new();
     for reference in references {
+        if kits.iter().any(|(known, _)| known == reference) {
+            continue;
+        }
         let entry = store.resolve(reference, progress)?;
         let manifest = store.manifest(&entry.descriptor)?;
         let all = std::iter::once(&entry.descriptor).chain(manifest.manifest.descriptors());
@@ -68,36 +71,56 @@ pub fn run(
         Target::Tar(path) => Writer::tar(&path)?,
         Target::Stream(out) => Writer::stream(out),
     };
-    let index = index(&kits).to_bytes();
-    bundle.add(
-        LAYOUT,
-        LAYOUT_CONTENT.len() as u64,
-        &mut LAYOUT_CONTENT.as_bytes(),
-    )?;
-    bundle.add(INDEX, index.len() as u64, &mut &index[..])?;
     let bytes = blobs.iter().map(|blob| blob.size).sum();
     let meter = progress.begin("Saving", Some(bytes));
     // In the order of names: the same kits give the same file.
     blobs.sort_by_key(|blob| blob.digest);
     for blob in &blobs {
-        if progress.cancelled() {
-            return Err(crate::store::Error::Interrupted.into());
-        }
         let mut content = store.verified_blob(&blob.digest, blob.size)?;
-        let name = Path::new(BLOBS).join(blob.digest.hex());
-        bundle.add(&name.to_string_lossy(), blob.size, &mut content)?;
+        let mut metered = Metered {
+            content: &mut content,
+            meter: meter.as_ref(),
+            progress,
+        };
+        bundle.add(
+            &format!("{BLOBS}/{}", blob.digest.hex()),
+            blob.size,
+            &mut metered,
+        )?;
         content.finish().map_err(|source| bundle::Error::Content {
             name: blob.digest.to_string(),
             source,
         })?;
-        meter.advance(blob.size);
     }
+    // Last: without them what was cut off half way is no layout.
+    let index = index(&kits).to_bytes();
+    bundle.add(INDEX, index.len() as u64, &mut &index[..])?;
+    let layout = LAYOUT_CONTENT.as_bytes();
+    bundle.add(LAYOUT, layout.len() as u64, &mut &layout[..])?;
     bundle.finish()?;
     Ok(Report {
         kits,
         blobs: blobs.len(),
         bytes,
     })
+}
+
+/// Reports what passes, and stops when the user asks for it.
+struct Metered<'a> {
+    content: &'a mut dyn Read,
+    meter: &'a dyn Meter,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.progress.cancelled() {
+            return Err(io::Error::other(store::Error::Interrupted));
+        }
+        let read = self.content.read(buffer)?;
+        self.meter.advance(read as u64);
+        Ok(read)
+    }
 }
 
 /// Returns the index of a layout that holds `kits` under their full names.

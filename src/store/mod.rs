@@ -42,6 +42,7 @@ mod verify;
 mod writer;
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -156,6 +157,24 @@ impl Store {
     pub fn manifest(&self, descriptor: &Descriptor) -> Result<StoredManifest, Error> {
         let (manifest, bytes) = needs::manifest(self, descriptor)?;
         Ok(StoredManifest { manifest, bytes })
+    }
+
+    /// Returns the digests of those of `blobs` whose file is as it was when its content was last
+    /// seen to be right: they are there, and nobody has written to them since.
+    pub fn unchanged<'a>(
+        &self,
+        blobs: impl IntoIterator<Item = &'a Descriptor>,
+    ) -> Result<HashSet<Digest>, Error> {
+        let stamps = identity::Stamps::read(&self.stamps_path())?;
+        let blobs = blobs.into_iter().filter(|blob| {
+            fs::symlink_metadata(self.blob_path(&blob.digest)).is_ok_and(|metadata| {
+                let stamp = platform::FileStamp::of(&metadata);
+                metadata.is_file()
+                    && stamp.size == blob.size
+                    && stamps.matches(&blob.digest, &stamp)
+            })
+        });
+        Ok(blobs.map(|blob| blob.digest).collect())
     }
 
     /// Opens a blob. Only kind and size of the file are checked: for those who hash by themselves.

@@ -1,7 +1,7 @@
 //! Reading a tar archive strictly: every archive that two readers could understand in two ways
 //! is refused, and nothing behind the last entry goes unread.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use tar::Header;
 
@@ -15,6 +15,8 @@ use crate::{
 const BLOCK: usize = 512;
 /// What is read and hashed at a time: large enough that calls do not count.
 const BUFFER: usize = 256 * 1024;
+/// What is read at a time for the headers alone: some small files, but not much of a large one.
+const HEADERS_BUFFER: usize = 16 * 1024;
 /// Largest accepted PAX header or long name.
 const META_LIMIT: u64 = 1024 * 1024;
 /// The largest size that fits a header in octal; some writers put it where PAX tells the truth.
@@ -66,9 +68,13 @@ pub struct TarReader<R> {
 impl<R: Read> TarReader<R> {
     /// Returns a reader at the beginning of the archive `read`.
     pub fn new(read: R) -> Self {
+        Self::with_buffer(read, BUFFER)
+    }
+
+    fn with_buffer(read: R, size: usize) -> Self {
         Self {
             source: HashingReader::new(read),
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; size].into_boxed_slice(),
             start: 0,
             end: 0,
             left: 0,
@@ -166,7 +172,7 @@ impl<R: Read> TarReader<R> {
         if wanted == 0 {
             return Ok(0);
         }
-        let read = if self.start == self.end && wanted >= BUFFER {
+        let read = if self.start == self.end && wanted >= self.buffer.len() {
             // Past the buffer: large content is copied once, by the kernel.
             retry(|| self.source.read(&mut into[..wanted]))?
         } else {
@@ -294,6 +300,27 @@ impl<R: Read> TarReader<R> {
             if self.end == 0 {
                 return Ok(());
             }
+        }
+    }
+}
+
+impl<R: Read + Seek> TarReader<R> {
+    /// Returns a reader of an archive that is known to be sound, for the headers alone: content
+    /// is to be passed over, so little is read at a time.
+    pub fn of_headers(read: R) -> Self {
+        Self::with_buffer(read, HEADERS_BUFFER)
+    }
+
+    /// Passes over the content of the current entry without reading it. What `finish` and `drain`
+    /// say of the archive is then meaningless.
+    pub fn pass_over_content(&mut self) -> Result<(), Error> {
+        let count = self.left + self.padding;
+        (self.left, self.padding) = (0, 0);
+        let buffered = count.min((self.end - self.start) as u64);
+        self.start += usize::try_from(buffered).expect("at most the buffer");
+        match count - buffered {
+            0 => Ok(()),
+            rest => self.source.pass_over(rest).map_err(Error::Read),
         }
     }
 }

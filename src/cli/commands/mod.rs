@@ -3,14 +3,20 @@
 //! A command is `Args`, whose doc comments are the help, and `run(args, &Context)`.
 
 mod cache;
+mod cat;
+mod check;
+mod check_ignore;
 mod completion;
 mod dev;
+mod files;
 mod info;
 mod inspect;
 mod list;
+mod load;
 mod pack;
 mod prune;
 mod remove;
+mod save;
 mod tag;
 mod unpack;
 mod verify;
@@ -22,14 +28,20 @@ use super::{Context, failure::Failure};
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Cache(cache::Args),
+    Cat(cat::Args),
+    Check(check::Args),
+    CheckIgnore(check_ignore::Args),
     Completion(completion::Args),
     Dev(dev::Args),
+    Files(files::Args),
     Info(info::Args),
     Inspect(inspect::Args),
     List(list::Args),
+    Load(load::Args),
     Pack(pack::Args),
     Prune(prune::Args),
     Remove(remove::Args),
+    Save(save::Args),
     Tag(tag::Args),
     Unpack(unpack::Args),
     Verify(verify::Args),
@@ -41,14 +53,20 @@ impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Cache(args) => cache::run(&args, context),
+            Self::Cat(args) => cat::run(&args, context),
+            Self::Check(args) => check::run(&args, context),
+            Self::CheckIgnore(args) => check_ignore::run(&args, context),
             Self::Completion(args) => completion::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
+            Self::Files(args) => files::run(&args, context),
             Self::Info(args) => info::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),
             Self::List(args) => list::run(&args, context),
+            Self::Load(args) => load::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
             Self::Remove(args) => remove::run(&args, context),
+            Self::Save(args) => save::run(&args, context),
             Self::Tag(args) => tag::run(&args, context),
             Self::Unpack(args) => unpack::run(&args, context),
             Self::Verify(args) => verify::run(&args, context),

@@ -1,0 +1,35 @@
+//! `kit cat`
+
+use crate::{
+    cli::{Context, failure::Failure, help::examples, values::reference},
+    ops::{self, files, kit},
+    reference::Reference,
+};
+
+/// Print one file of a kit
+///
+/// The layer that holds the file is read and checked as a whole before the first byte is printed.
+#[derive(clap::Args)]
+#[command(after_help = examples(&[
+    ("Print a file", "kit cat team/net:1.0 src/train.py"),
+    ("Print the Kitfile", "kit cat team/net:1.0 Kitfile"),
+    ("Use it without unpacking", "kit cat team/net:1.0 docs/labels.json | jq length"),
+]))]
+pub(crate) struct Args {
+    /// The kit: a name, a name with a digest, or a digest alone
+    #[arg(value_name = "REFERENCE", value_parser = reference)]
+    reference: Reference,
+    /// The path of the file, as `kit files` lists it
+    path: String,
+}
+
+/// Prints the content as it is, terminal or not: like `cat`.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = context.store("kit cat")?;
+    let progress = context.progress();
+    let kit = kit::open(&store, &args.reference.clone().or_latest(), &progress)?;
+    let mut out = context.ui.stream();
+    files::cat(&kit, &store, &args.path, &mut out, &progress)?;
+    // Standard output holds a last line back until it is told.
+    Ok(std::io::Write::flush(&mut out).map_err(ops::Error::Output)?)
+}
