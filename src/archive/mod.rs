@@ -15,7 +15,6 @@ pub mod mcpb;
 mod names;
 mod owners;
 pub mod pack;
-mod parts;
 pub mod ready;
 #[cfg(test)]
 mod tests;

@@ -120,6 +120,9 @@ impl From<ops::Error> for Failure {
                     None => failure.hint("`kit files` lists the paths"),
                 }
             }
+            E::IsFolder { reference, path } if path == "." => {
+                plain(Kind::Failed).hint(format!("`kit files {reference}` lists what is in it"))
+            }
             E::IsFolder { reference, path } => plain(Kind::Failed).hint(format!(
                 "`kit files {reference} --include '{path}'` lists what is in it"
             )),

@@ -57,6 +57,12 @@ impl Source {
 /// input; a relative path is looked up in the current directory, then in `context`, and two files
 /// of that name are one too many.
 pub(crate) fn locate(context: &Path, file: Option<&Path>) -> Result<Source, Failure> {
+    // Of files in the current directory people hear the name alone.
+    let context = if context == Path::new(".") {
+        Path::new("")
+    } else {
+        context
+    };
     match file {
         None => match kitfile::find(context)? {
             Some(path) => regular(path).map(Source::File),

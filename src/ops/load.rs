@@ -169,7 +169,12 @@ impl Source {
             reference.repository().is_some()
                 && (reference.tag().is_some() || reference.digest() == Some(descriptor.digest))
         });
-        full.ok_or_else(|| Error::Nameless {
+        if let Some(full) = full {
+            return Ok(full);
+        }
+        // What cannot be loaded under any name needs none.
+        self.manifest(descriptor)?;
+        Err(Error::Nameless {
             path: self.shown.clone(),
             digest: descriptor.digest.to_string(),
             name: name.clone(),

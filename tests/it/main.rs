@@ -7,7 +7,11 @@
     reason = "tests may panic and print, and snapbox writes the strings"
 )]
 
+mod cat; // one file of a kit
+mod check; // a Kitfile without packing
+mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
+mod files; // what is in a kit
 mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
@@ -18,6 +22,10 @@ mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod remove; // taking names and kits away
+mod load; // kits out of image layouts
+mod random_trees; // pack and unpack against a model
+mod readme; // the session it prints
+mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names

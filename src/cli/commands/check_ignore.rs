@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::pack::read_rules;
 use crate::{
-    archive::ignore::Decision,
+    archive::ignore::{Decider, Decision},
     cli::{
         Context,
         args::{Format, FormatArgs},
@@ -105,9 +105,11 @@ impl Answer<'_> {
         } else {
             "kept"
         };
-        let by = self.decision.decider.map_or_else(String::new, |decider| {
-            format!(" by {}", escape_bytes(decider.to_string().as_bytes()))
-        });
+        let by = match self.decision.decider {
+            None => String::new(),
+            Some(Decider::Description(_)) => ", it describes the kit".to_owned(),
+            Some(decider) => format!(" by {}", escape_bytes(decider.to_string().as_bytes())),
+        };
         let more = if self.not_all {
             " (a later rule may keep something in it)"
         } else {
