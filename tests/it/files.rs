@@ -99,6 +99,37 @@ hint: there is `x:1`
 }
 
 #[test]
+fn a_listing_by_headers_alone_is_that_of_a_whole_reading() {
+    let kit = Sandbox::new();
+    kit.file("net/Kitfile", "code:\n  - path: .\n");
+    // Around the sizes of a block and of what is read at a time; and one extended header.
+    for size in [0, 1, 511, 512, 513, 15_000, 16_384, 100_000] {
+        kit.file(
+            format!("net/{size:06}/{}", "n".repeat(120)),
+            vec![b'x'; size],
+        );
+        kit.file(format!("net/{size:06}/a.bin"), vec![b'x'; size]);
+    }
+    let _ = kit.run(["pack", "net", "-t", "net:1"]).success();
+    let list = || {
+        kit.run([
+            "files",
+            "net:1",
+            "--folders",
+            "--format",
+            "{{ .Path }} {{ .Size }}",
+        ])
+        .success()
+    };
+    let quick = list();
+    // Without this record nothing is known of the blobs.
+    fs::remove_file(kit.home().join("store/blob-stamps")).unwrap();
+    assert_eq!(quick, list());
+    assert_eq!(quick.lines().count(), 8 * 3);
+    assert!(quick.contains("016384/a.bin 16384\n"), "{quick}");
+}
+
+#[test]
 fn content_is_read_only_where_someone_wrote_to_the_blob() {
     let kit = golden();
     let before = kit.run(["files", "x:1"]).success();
