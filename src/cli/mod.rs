@@ -1,8 +1,8 @@
 //! The terminal: reads the command line, runs one command, tells the user what came of it.
 //!
-//! [`args`] is the command line, [`commands`] has one file a command. A command translates its
-//! arguments into one call of an operation or a mechanism, and prints the report through [`ui`],
-//! the only writer. What goes wrong becomes a [`failure`]; [`hints`] knows what helps.
+//! `args` is the command line, `commands` has one file a command. A command translates its
+//! arguments into one call of an operation or a mechanism, and prints the report through `ui`,
+//! the only writer. What goes wrong becomes a `failure`; `hints` knows what helps.
 
 #![expect(
     dead_code,
