@@ -18,13 +18,11 @@ mod info; // the Kitfile of a kit, and parts of it
 mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod list; // the kits there are
+mod load; // kits out of image layouts
 mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod remove; // taking names and kits away
-mod load; // kits out of image layouts
-mod random_trees; // pack and unpack against a model
-mod readme; // the session it prints
 mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
