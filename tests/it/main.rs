@@ -27,6 +27,7 @@ mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
+mod unpack_output; // what unpack prints for programs
 mod verify; // finding and setting aside damage
 
 use std::{fs, path::Path};

@@ -48,8 +48,12 @@ pub(crate) struct Args {
     /// Keep files that differ
     #[arg(short, long)]
     ignore_existing: bool,
-    /// Take only these: TYPE[,TYPE...][:NAME-OR-PATH,...], with the types kitfile, model, datasets, code, docs, prompts and mcpservers
-    #[arg(short, long, value_name = "FILTER")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILTER",
+        help = "Take only these: TYPE[,TYPE...][:NAME-OR-PATH,...], with the types kitfile, model, datasets, code, docs, prompts and mcpservers"
+    )]
     filter: Vec<String>,
     /// Take only files whose path matches; ** crosses folders
     #[arg(long, value_name = "PATTERN")]
@@ -87,10 +91,10 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct Document {
     reference: String,
     digest: String,
-    directory: &'a std::path::Path,
+    directory: String,
     layers: Vec<String>,
     written: u64,
     replaced: u64,
@@ -139,7 +143,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let document = Document {
         reference: reference.to_string(),
         digest: kit.descriptor.digest.to_string(),
-        directory: &args.dir,
+        directory: args.dir.to_string_lossy().into_owned(),
         layers: report
             .layers
             .iter()
@@ -240,11 +244,16 @@ fn list(
         let reference = kit.reference.to_string();
         return Err(crate::ops::Error::NoFile { reference }.into());
     }
-    if let Format::Json = args.output.format {
+    let document = || -> serde_json::Value {
         let files = found
             .iter()
             .map(|(path, size)| serde_json::json!({"path": path, "size": size}));
-        return context.ui.json(&files.collect::<Vec<_>>());
+        files.collect()
+    };
+    match &args.output.format {
+        Format::Table => {}
+        Format::Json => return context.ui.json(&document()),
+        Format::Template(template) => return context.ui.template(template, &document()),
     }
     for (path, _) in &found {
         context.ui.line(path)?;
