@@ -31,6 +31,13 @@ const LITTER: [&str; 8] = [
 /// The prefix of the files that macOS puts beside others on foreign file systems.
 const LITTER_PREFIX: &str = "._";
 
+/// What names with [`UNPACK_PREFIX`] are counted under. No pattern brings these back.
+const UNPACK_LITTER: &str = ".kit-unpack-*";
+
+/// How names begin that unpacking keeps for its own folders. A killed run leaves one, with files
+/// in it that nobody has verified; and no kit with such a name in its root could be unpacked.
+pub(super) const UNPACK_PREFIX: &str = ".kit-unpack-";
+
 /// The longest ignore file that is read, in bytes.
 pub const MAX_LENGTH: u64 = 1024 * 1024;
 
@@ -180,7 +187,7 @@ impl IgnoreRules {
             .rev()
             .find_map(|(rule, covered)| (*covered || rule.matches(path)).then_some(rule));
         if let Some(name) = parent.litter.or_else(|| litter(name_of(path)))
-            && !last.is_some_and(|rule| rule.names_litter)
+            && (name == UNPACK_LITTER || !last.is_some_and(|rule| rule.names_litter))
         {
             return Decision {
                 ignored: true,
@@ -273,10 +280,19 @@ fn litter(name: &[u8]) -> Option<&'static str> {
     if name.starts_with(LITTER_PREFIX.as_bytes()) && name.len() > LITTER_PREFIX.len() {
         return Some("._*");
     }
+    if is_unpack_name(name) {
+        return Some(UNPACK_LITTER);
+    }
     LITTER
         .iter()
         .find(|litter| litter.as_bytes() == name)
         .copied()
+}
+
+/// Tells whether `name` begins as the names that unpacking keeps for itself, in any letter case.
+pub(super) fn is_unpack_name(name: &[u8]) -> bool {
+    name.get(..UNPACK_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(UNPACK_PREFIX.as_bytes()))
 }
 
 #[cfg(test)]
@@ -325,6 +341,21 @@ mod tests {
         ] {
             assert_eq!(ignored(rules, path), expected, "{rules:?} on {path:?}");
         }
+    }
+
+    #[test]
+    fn what_a_killed_unpack_left_is_never_packed() {
+        for path in [
+            ".kit-unpack-0123456789abcdef",
+            ".Kit-Unpack-lock",
+            ".kit-unpack-0/ready-new/.git/a",
+            "data/.kit-unpack-0/layer-new/a",
+        ] {
+            for rules in ["", "!.kit-unpack-*", "!**", "!**/.git"] {
+                assert!(ignored(rules, path), "{rules} {path}");
+            }
+        }
+        assert!(!ignored("", "kit-unpack-0"));
     }
 
     #[test]

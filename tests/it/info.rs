@@ -27,7 +27,9 @@ fn sandbox() -> Sandbox {
 #[test]
 fn info_prints_the_kitfile() {
     let kit = sandbox();
-    assert_data_eq!(kit.run(["info", "team/net:1.0"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["info", "team/net:1.0"]),
+        str![[r#"
 manifestVersion: "1.0.0"
 package:
   name: net
@@ -47,7 +49,8 @@ datasets:
     path: data
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_data_eq!(
         kit.run(["info", "team/net:1.0", "--format", "json"]),
         str![[r#"
@@ -123,53 +126,71 @@ fn a_filter_prints_one_node() {
 fn a_filter_without_a_node_tells_what_there_is() {
     let kit = sandbox();
     let info = |filter| kit.run(["info", "team/net:1.0", "-f", filter]);
-    assert_data_eq!(info("dataset"), str![[r#"
+    assert_data_eq!(
+        info("dataset"),
+        str![[r#"
 [stderr]
 error: the Kitfile has no `dataset`: it has manifestVersion, package, model, datasets
 hint: did you mean 'datasets'?
 [exit 3]
 
-"#]]);
-    assert_data_eq!(info("datasets.1"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        info("datasets.1"),
+        str![[r#"
 [stderr]
 error: the Kitfile has no `datasets.1`: `datasets` has one element, 0
 [exit 3]
 
-"#]]);
-    assert_data_eq!(info("model.path.x"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        info("model.path.x"),
+        str![[r#"
 [stderr]
 error: the Kitfile has no `model.path.x`: `model.path` has nothing below it
 [exit 3]
 
-"#]]);
-    assert_data_eq!(info("datasets[0]"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        info("datasets[0]"),
+        str![[r#"
 [stderr]
 error: 'datasets[0]' is not a path
   given for --filter
 hint: positions stand between dots: datasets.0.path
 [exit 2]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn no_tag_means_latest_and_is_said_when_that_is_missing() {
     let kit = sandbox();
-    assert_data_eq!(kit.run(["info", "team/net"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["info", "team/net"]),
+        str![[r#"
 [stderr]
 error: no kit team/net:latest in the store
 hint: there is `team/net:1.0`
 hint: a name without a tag means the tag `latest`
 [exit 3]
 
-"#]]);
-    assert_data_eq!(kit.run(["info", "team/net:1.1"]), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["info", "team/net:1.1"]),
+        str![[r#"
 [stderr]
 error: no kit team/net:1.1 in the store
 hint: there is `team/net:1.0`
 [exit 3]
 
-"#]]);
+"#]]
+    );
     pack(&kit, "team/net", "latest");
     kit.run(["info", "team/net"]).success();
 }
@@ -182,19 +203,25 @@ fn a_kit_is_shown_by_its_documents_alone() {
     lose(&kit, &layers[0]);
     kit.run(["info", &manifest]).success();
     damage(&kit, &config);
-    assert_data_eq!(kit.run(["info", "a:1"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["info", "a:1"]).hide_digests(),
+        str![[r#"
 [stderr]
 error: blob sha256:[DIGEST] is damaged: its content is sha256:[DIGEST]
 hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it
 [exit 5]
 
-"#]]);
+"#]]
+    );
     lose(&kit, &config);
-    assert_data_eq!(kit.run(["info", "a:1"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["info", "a:1"]).hide_digests(),
+        str![[r#"
 [stderr]
 error: blob sha256:[DIGEST] is missing from the store
 hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it
 [exit 5]
 
-"#]]);
+"#]]
+    );
 }

@@ -16,7 +16,9 @@ fn inspect_prints_the_documents_as_they_are_stored() {
         output.stdout,
         kit.run(["inspect", &digest, "--format", "json"]).success()
     );
-    assert_data_eq!(output.clone().hide_digests(), str![[r#"
+    assert_data_eq!(
+        output.clone().hide_digests(),
+        str![[r#"
 {
   "digest": "sha256:[DIGEST]",
   "kitfile": {
@@ -64,7 +66,8 @@ fn inspect_prints_the_documents_as_they_are_stored() {
 }
 [exit 0]
 
-"#]]);
+"#]]
+    );
     let document = output.json();
     let (config, _) = blobs(&kit, &digest);
     let stored = |digest: &str| -> serde_json::Value {
@@ -84,22 +87,28 @@ fn inspect_prints_the_documents_as_they_are_stored() {
 fn inspect_of_what_is_not_there_or_damaged_says_so() {
     let kit = Sandbox::new();
     let digest = pack(&kit, "team/net:1.0", "one");
-    assert_data_eq!(kit.run(["inspect", "team/net"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["inspect", "team/net"]),
+        str![[r#"
 [stderr]
 error: no kit team/net:latest in the store
 hint: there is `team/net:1.0`
 hint: a name without a tag means the tag `latest`
 [exit 3]
 
-"#]]);
+"#]]
+    );
     damage(&kit, &digest);
-    assert_data_eq!(kit.run(["inspect", "team/net:1.0"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["inspect", "team/net:1.0"]).hide_digests(),
+        str![[r#"
 [stderr]
 error: blob sha256:[DIGEST] is damaged: its content is sha256:[DIGEST]
 hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it
 [exit 5]
 
-"#]]);
+"#]]
+    );
     let failure = kit
         .run(["inspect", "team/net:1.0", "--format", "json"])
         .exits(5);

@@ -12,20 +12,29 @@ use crate::support::{
 #[test]
 fn an_empty_store_lists_nothing_and_is_not_made() {
     let kit = Sandbox::new();
-    assert_data_eq!(kit.run(["list"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["list"]),
+        str![[r#"
 REPOSITORY   TAG   MAINTAINER   NAME   SIZE   DIGEST
 [exit 0]
 
-"#]]);
-    assert_data_eq!(kit.run(["ls", "--format", "json"]), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["ls", "--format", "json"]),
+        str![[r#"
 []
 [exit 0]
 
-"#]]);
-    assert_data_eq!(kit.run(["list", "--format", "{{ .Repo }}"]), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["list", "--format", "{{ .Repo }}"]),
+        str![[r#"
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert!(!kit.store().path().exists());
 }
 
@@ -37,7 +46,9 @@ fn a_table_has_a_row_for_each_tag_and_kits_without_a_name_come_last() {
     pack(&kit, "team/net:1.0", "three"); // takes the last tag of `two`
     pack(&kit, "", "one");
     pack(&kit, "a.example:5000/x:1", "one");
-    assert_data_eq!(kit.run(["list"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["list"]).hide_digests(),
+        str![[r#"
 REPOSITORY         TAG      MAINTAINER   NAME   SIZE      DIGEST
 a.example:5000/x   1        Ann          net    2.0 KiB   sha256:[DIGEST]
 team/net           <none>   Ann          net    2.0 KiB   sha256:[DIGEST]
@@ -46,46 +57,62 @@ team/net           1.0      Ann          net    2.0 KiB   sha256:[DIGEST]
 <none>             <none>   Ann          net    2.0 KiB   sha256:[DIGEST]
 [exit 0]
 
-"#]]);
-    assert_data_eq!(kit.run(["list", "a.example:5000/x"]).hide_digests(), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["list", "a.example:5000/x"]).hide_digests(),
+        str![[r#"
 REPOSITORY         TAG   MAINTAINER   NAME   SIZE      DIGEST
 a.example:5000/x   1     Ann          net    2.0 KiB   sha256:[DIGEST]
 [exit 0]
 
-"#]]);
-    assert_data_eq!(kit.run(["list", "team/net:prod"]).hide_digests(), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["list", "team/net:prod"]).hide_digests(),
+        str![[r#"
 REPOSITORY   TAG    MAINTAINER   NAME   SIZE      DIGEST
 team/net     prod   Ann          net    2.0 KiB   sha256:[DIGEST]
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn an_unknown_repository_is_not_found_with_a_suggestion() {
     let kit = Sandbox::new();
     pack(&kit, "team/net:1.0", "one");
-    assert_data_eq!(kit.run(["list", "team/ent"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["list", "team/ent"]),
+        str![[r#"
 [stderr]
 error: no kit of team/ent in the store
 hint: there is `team/net`
 [exit 3]
 
-"#]]);
-    assert_data_eq!(kit.run(["list", "team/net:2"]), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["list", "team/net:2"]),
+        str![[r#"
 [stderr]
 error: no kit of team/net:2 in the store
 hint: there is `team/net`
 [exit 3]
 
-"#]]);
-    assert_data_eq!(kit.run(["list", "other"]), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["list", "other"]),
+        str![[r#"
 [stderr]
 error: no kit of other in the store
 hint: `kit list` shows what there is
 [exit 3]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -98,7 +125,9 @@ fn json_has_the_keys_of_the_reference_and_the_size_in_bytes() {
         "manifestVersion: 1.0.0\ncode: [{path: model.bin}]\n",
     );
     let output = kit.run(["list", "--format", "json"]).hide_digests();
-    assert_data_eq!(output, str![[r#"
+    assert_data_eq!(
+        output,
+        str![[r#"
 [
   {
     "repo": "team/net",
@@ -122,14 +151,18 @@ fn json_has_the_keys_of_the_reference_and_the_size_in_bytes() {
 ]
 [exit 0]
 
-"#]]);
+"#]]
+    );
     let template = "{{ .Repo }} {{ .Tags }} {{ .ModelName }} {{ .Size }} {{ .Author }}";
-    assert_data_eq!(kit.run(["list", "--format", template]), str![[r#"
+    assert_data_eq!(
+        kit.run(["list", "--format", template]),
+        str![[r#"
 team/net [1.0 prod] net 2048 Ann
 <none> [] <none> 2048 <none>
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]

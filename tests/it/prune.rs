@@ -22,26 +22,35 @@ fn sandbox() -> Sandbox {
 #[test]
 fn prune_frees_what_no_kit_needs() {
     let kit = sandbox();
-    assert_data_eq!(kit.run(["prune", "--dry-run"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune", "--dry-run"]),
+        str![[r#"
 Would free 21 B in 1 blob and 1 temporary file
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 4);
-    assert_data_eq!(kit.run(["prune", "-v"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune", "-v"]).hide_digests(),
+        str![[r#"
 Freed 21 B in 1 blob and 1 temporary file
 [stderr]
 debug: blob sha256:[DIGEST] (17 B)
 debug: temporary file [HOME]/store/ingest/4-dead-1.tmp (4 B)
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 3);
-    assert_data_eq!(kit.run(["prune"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune"]),
+        str![[r#"
 Nothing to free
 [exit 0]
 
-"#]]);
+"#]]
+    );
     kit.run(["verify"]).success();
 }
 
@@ -49,7 +58,9 @@ Nothing to free
 fn prune_tells_in_json() {
     let kit = sandbox();
     let output = kit.run(["prune", "--format", "json"]).hide_digests();
-    assert_data_eq!(output, str![[r#"
+    assert_data_eq!(
+        output,
+        str![[r#"
 {
   "dryRun": false,
   "bytes": 21,
@@ -68,7 +79,8 @@ fn prune_tells_in_json() {
 }
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(
         kit.run(["prune", "--format", "{{ .Bytes }}"]).success(),
         "0\n"
@@ -80,25 +92,31 @@ fn what_was_stored_lately_can_be_kept() {
     let kit = sandbox();
     kit.run(["prune", "--older-than", "1h"]).success();
     assert_eq!(count_blobs(&kit), 4);
-    assert_data_eq!(kit.run(["prune", "--older-than", "soon"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune", "--older-than", "soon"]),
+        str![[r#"
 [stderr]
 error: 'soon' is not a span of time
   given for --older-than
 hint: write seconds, or units such as 90s, 10m, 1h30m
 [exit 2]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn kits_without_a_tag_stay() {
     let kit = Sandbox::new();
     pack(&kit, "", "one");
-    assert_data_eq!(kit.run(["prune"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune"]),
+        str![[r#"
 Nothing to free
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 3);
 }
 
@@ -107,24 +125,30 @@ fn nothing_is_freed_while_a_kit_cannot_be_read() {
     let kit = sandbox();
     let broken = pack(&kit, "b:1", "two");
     damage(&kit, &broken);
-    assert_data_eq!(kit.run(["prune"]).hide_digests(), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune"]).hide_digests(),
+        str![[r#"
 [stderr]
 error: nothing is deleted because it cannot be told what b:1 needs
   caused by: blob sha256:[DIGEST] is damaged: its content is sha256:[DIGEST]
 hint: remove b:1, or mend it by packing or loading it again
 [exit 5]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 7);
 }
 
 #[test]
 fn a_store_that_does_not_exist_has_nothing_to_free() {
     let kit = Sandbox::new();
-    assert_data_eq!(kit.run(["prune"]), str![[r#"
+    assert_data_eq!(
+        kit.run(["prune"]),
+        str![[r#"
 Nothing to free
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert!(!kit.store().path().exists());
 }

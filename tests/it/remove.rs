@@ -24,13 +24,16 @@ fn names(kit: &Sandbox) -> Vec<String> {
 fn by_tag_the_kit_goes_with_its_only_tag() {
     let kit = Sandbox::new();
     pack(&kit, "a:1", "one");
-    assert_data_eq!(remove(&kit, "a:1"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1"),
+        str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 [stderr]
 Freed 2.8 KiB in 3 blobs
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 0);
 }
 
@@ -38,12 +41,15 @@ Freed 2.8 KiB in 3 blobs
 fn by_one_of_several_tags_only_that_tag_goes() {
     let kit = Sandbox::new();
     pack(&kit, "a:1,2,3", "one");
-    assert_data_eq!(remove(&kit, "a:1,3"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1,3"),
+        str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 Removed a:3 (digest sha256:[DIGEST])
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["a:2"]);
     assert_eq!(count_blobs(&kit), 3);
 }
@@ -53,13 +59,16 @@ fn by_digest_the_kit_goes_with_all_tags_in_that_repository() {
     let kit = Sandbox::new();
     let digest = pack(&kit, "a:1,2", "one");
     pack(&kit, "b:1", "one");
-    assert_data_eq!(remove(&kit, &format!("a@{digest}")), str![[r#"
+    assert_data_eq!(
+        remove(&kit, &format!("a@{digest}")),
+        str![[r#"
 Untagged a:1
 Untagged a:2
 Removed a@sha256:[DIGEST] (digest sha256:[DIGEST])
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["b:1"]);
     assert_eq!(count_blobs(&kit), 3);
 }
@@ -68,14 +77,17 @@ Removed a@sha256:[DIGEST] (digest sha256:[DIGEST])
 fn by_force_the_kit_goes_with_all_tags() {
     let kit = Sandbox::new();
     pack(&kit, "a:1,2", "one");
-    assert_data_eq!(remove(&kit, "-f a:2"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "-f a:2"),
+        str![[r#"
 Untagged a:1
 Removed a:2 (digest sha256:[DIGEST])
 [stderr]
 Freed 2.8 KiB in 3 blobs
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 0);
 }
 
@@ -83,13 +95,16 @@ Freed 2.8 KiB in 3 blobs
 fn untagged_by_digest_alone() {
     let kit = Sandbox::new();
     let digest = pack(&kit, "", "one");
-    assert_data_eq!(remove(&kit, &digest), str![[r#"
+    assert_data_eq!(
+        remove(&kit, &digest),
+        str![[r#"
 Removed sha256:[DIGEST] (digest sha256:[DIGEST])
 [stderr]
 Freed 2.8 KiB in 3 blobs
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(count_blobs(&kit), 0);
 }
 
@@ -100,22 +115,28 @@ fn all_untagged_go_and_the_tagged_stay() {
     pack(&kit, "a:1", "old");
     pack(&kit, "a:1", "new");
     let output = remove(&kit, "--all");
-    assert_data_eq!(output, str![[r#"
+    assert_data_eq!(
+        output,
+        str![[r#"
 Removed sha256:[DIGEST]
 Removed a@sha256:[DIGEST]
 [stderr]
 Freed 5.6 KiB in 6 blobs
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["a:1"]);
     assert_eq!(count_blobs(&kit), 3);
-    assert_data_eq!(remove(&kit, "-a"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "-a"),
+        str![[r#"
 [stderr]
 Nothing to remove
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -142,7 +163,9 @@ fn several_at_once_and_one_that_is_unknown_does_not_stop_the_others() {
     pack(&kit, "a:1", "one");
     pack(&kit, "b:1", "two");
     pack(&kit, "c:1", "three");
-    assert_data_eq!(remove(&kit, "a:1 c:2 b:1"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1 c:2 b:1"),
+        str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 Removed b:1 (digest sha256:[DIGEST])
 [stderr]
@@ -151,9 +174,12 @@ error: no kit c:2 in the store
 hint: there is `c:1`
 [exit 3]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["c:1"]);
-    assert_data_eq!(remove(&kit, "c:2 nothing:1"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "c:2 nothing:1"),
+        str![[r#"
 [stderr]
 error: 2 kits are not in the store
   no kit c:2 in the store
@@ -162,7 +188,8 @@ hint: there is `c:1`
 hint: `kit list` shows what there is
 [exit 3]
 
-"#]]);
+"#]]
+    );
 }
 
 // --- around them ---
@@ -186,20 +213,28 @@ fn blobs_that_another_kit_needs_stay() {
 fn a_dry_run_tells_and_changes_nothing() {
     let kit = Sandbox::new();
     pack(&kit, "a:1,2", "one");
-    assert_data_eq!(remove(&kit, "a:1 --dry-run"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1 --dry-run"),
+        str![[r#"
 Would remove a:1 (digest sha256:[DIGEST])
 [exit 0]
 
-"#]]);
-    assert_data_eq!(remove(&kit, "-f a:1 --dry-run"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        remove(&kit, "-f a:1 --dry-run"),
+        str![[r#"
 Would remove a:1 (digest sha256:[DIGEST])
 Would untag a:2
 [stderr]
 Would free 2.8 KiB in 3 blobs
 [exit 0]
 
-"#]]);
-    assert_data_eq!(remove(&kit, "-a -f --dry-run --format json"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        remove(&kit, "-a -f --dry-run --format json"),
+        str![[r#"
 {
   "dryRun": true,
   "untagged": [
@@ -231,9 +266,12 @@ Would free 2.8 KiB in 3 blobs
 }
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["a:1", "a:2"]);
-    assert_data_eq!(remove(&kit, "-a -f --format json"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "-a -f --format json"),
+        str![[r#"
 {
   "dryRun": false,
   "untagged": [
@@ -265,44 +303,57 @@ Would free 2.8 KiB in 3 blobs
 }
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn flags_that_do_not_go_together_are_refused_in_the_references_words() {
     let kit = Sandbox::new();
-    assert_data_eq!(remove(&kit, ""), str![[r#"
+    assert_data_eq!(
+        remove(&kit, ""),
+        str![[r#"
 [stderr]
 error: modelkit is required for remove unless --all is specified
 [exit 2]
 
-"#]]);
-    assert_data_eq!(remove(&kit, "--all a:1"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        remove(&kit, "--all a:1"),
+        str![[r#"
 [stderr]
 error: modelkit should not be specified when --all flag is used
 [exit 2]
 
-"#]]);
-    assert_data_eq!(remove(&kit, "a:"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        remove(&kit, "a:"),
+        str![[r#"
 [stderr]
 error: tag `` is not valid, expected 1 to 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`
   given for 
 [exit 2]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn without_a_tag_nothing_is_guessed() {
     let kit = Sandbox::new();
     pack(&kit, "team/net:1,latest", "one");
-    assert_data_eq!(remove(&kit, "team/net"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "team/net"),
+        str![[r#"
 [stderr]
 error: no kit team/net in the store
 hint: there is `team/net:1`, `team/net:latest`
 [exit 3]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit).len(), 2);
 }
 
@@ -327,14 +378,17 @@ fn space_is_not_freed_while_it_cannot_be_told_what_others_need() {
     pack(&kit, "a:1", "one");
     let broken = pack(&kit, "b:1", "two");
     damage(&kit, &broken);
-    assert_data_eq!(remove(&kit, "a:1"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1"),
+        str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 [stderr]
 warning: the space is not freed: nothing is deleted because it cannot be told what b:1 needs
 hint: run `kit prune` later to free the space
 [exit 0]
 
-"#]]);
+"#]]
+    );
     assert_eq!(names(&kit), ["b:1"]);
     assert_eq!(count_blobs(&kit), 6);
 }
@@ -349,14 +403,17 @@ fn space_is_left_to_prune_while_the_store_is_in_use() {
     };
     let store = modelkit::store::Store::open(kit.store().path(), options).unwrap();
     let reading = store.reader(&modelkit::progress::Silent).unwrap();
-    assert_data_eq!(remove(&kit, "a:1"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, "a:1"),
+        str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 [stderr]
 warning: the space is not freed yet: the store is in use by `kit test` (pid [PID])
 hint: run `kit prune` later to free the space
 [exit 0]
 
-"#]]);
+"#]]
+    );
     drop(reading);
     assert_eq!(count_blobs(&kit), 3);
     kit.run(["prune"]).success();

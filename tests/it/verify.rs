@@ -17,24 +17,35 @@ fn verify(kit: &Sandbox, words: &str) -> Output {
 #[test]
 fn a_sound_store_is_well() {
     let kit = Sandbox::new();
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 Checked 0 kits, 0 blobs, 0 B: all is well
 [exit 0]
 
-"#]]);
+"#]]
+    );
     pack(&kit, "a:1,2", "one");
     pack(&kit, "b:1", "two");
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 Checked 2 kits, 6 blobs, 5.6 KiB: all is well
 [exit 0]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "a:1,2"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "a:1,2"),
+        str![[r#"
 Checked 1 kit, 3 blobs, 2.8 KiB: all is well
 [exit 0]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "--format json"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "--format json"),
+        str![[r#"
 {
   "sound": true,
   "kits": 2,
@@ -52,7 +63,8 @@ Checked 1 kit, 3 blobs, 2.8 KiB: all is well
 }
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -60,7 +72,9 @@ fn a_damaged_layer_is_named_set_aside_and_healed_by_packing_again() {
     let kit = Sandbox::new();
     let digest = pack(&kit, "a:1,2", "one");
     damage(&kit, &blobs(&kit, &digest).1[0]);
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 damaged: sha256:[DIGEST] (its content is sha256:[DIGEST]), needed by a:1, a:2
 Checked 1 kit, 3 blobs, 830 B: 1 finding
 [stderr]
@@ -69,8 +83,11 @@ hint: `kit verify --repair` sets damaged blobs aside
 hint: packing or loading a kit again heals it; `kit remove` gives it up
 [exit 5]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "--format json"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "--format json"),
+        str![[r#"
 {
   "sound": false,
   "kits": 1,
@@ -99,8 +116,11 @@ hint: packing or loading a kit again heals it; `kit remove` gives it up
 {"error":{"kind":"damaged","message":"the store is damaged","details":[],"causes":[],"hints":["`kit verify --repair` sets damaged blobs aside","packing or loading a kit again heals it; `kit remove` gives it up"]},"exit":5}
 [exit 5]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "--repair"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "--repair"),
+        str![[r#"
 damaged: sha256:[DIGEST] (its content is sha256:[DIGEST]), needed by a:1, a:2
 set aside: [HOME]/store/quarantine/[DIGEST]
 Checked 1 kit, 3 blobs, 830 B: 1 finding
@@ -109,8 +129,11 @@ error: the store was repaired, but something was lost
 hint: packing or loading a kit again heals it; `kit remove` gives it up
 [exit 7]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "a:1"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "a:1"),
+        str![[r#"
 missing: sha256:[DIGEST], needed by a:1
 set aside: [HOME]/store/quarantine/[DIGEST]
 Checked 1 kit, 2 blobs, 830 B: 1 finding
@@ -119,14 +142,18 @@ error: the store is damaged
 hint: packing or loading a kit again heals it; `kit remove` gives it up
 [exit 5]
 
-"#]]);
+"#]]
+    );
     pack(&kit, "a:1", "one");
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 set aside: [HOME]/store/quarantine/[DIGEST]
 Checked 1 kit, 3 blobs, 2.8 KiB: all is well
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -156,22 +183,28 @@ fn what_is_only_left_over_is_listed_and_no_finding() {
     let ingest = kit.store().path().join("ingest");
     fs::write(ingest.join("4-dead-1.tmp"), "half").unwrap();
     fs::write(ingest.join("ab".repeat(32)), "partial").unwrap();
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 unneeded: sha256:[DIGEST] (17 B)
 left over: [HOME]/store/ingest/4-dead-1.tmp (4 B)
 to resume: [HOME]/store/ingest/[DIGEST] (7 B)
 Checked 1 kit, 4 blobs, 2.8 KiB: all is well
 [exit 0]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "--repair"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "--repair"),
+        str![[r#"
 unneeded: sha256:[DIGEST] (17 B)
 swept: [HOME]/store/ingest/4-dead-1.tmp (4 B)
 to resume: [HOME]/store/ingest/[DIGEST] (7 B)
 Checked 1 kit, 4 blobs, 2.8 KiB: all is well
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -180,22 +213,28 @@ fn a_lost_index_is_repaired_from_the_log_without_loss() {
     pack(&kit, "a:1", "one");
     let index = kit.store().path().join("index.json");
     fs::write(&index, "").unwrap();
-    assert_data_eq!(verify(&kit, ""), str![[r#"
+    assert_data_eq!(
+        verify(&kit, ""),
+        str![[r#"
 problem: index.json: index is malformed
 Checked 1 kit, 3 blobs, 2.8 KiB: 1 finding
 [stderr]
 error: the store is damaged
 [exit 5]
 
-"#]]);
-    assert_data_eq!(verify(&kit, "--repair"), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        verify(&kit, "--repair"),
+        str![[r#"
 repaired: index.json: index is malformed
 Checked 1 kit, 3 blobs, 2.8 KiB: all is well
 [stderr]
 warning: the index of the store was lost (index is malformed): its names were restored from the log
 [exit 0]
 
-"#]]);
+"#]]
+    );
     verify(&kit, "").success();
 }
 
@@ -206,7 +245,9 @@ fn names_that_cannot_be_restored_are_a_loss() {
     fs::write(kit.store().path().join("index.json"), "").unwrap();
     fs::remove_file(kit.store().path().join("names.log")).unwrap();
     let _ = kit.run(["list"]).exits(5);
-    assert_data_eq!(verify(&kit, "--repair"), str![[r#"
+    assert_data_eq!(
+        verify(&kit, "--repair"),
+        str![[r#"
 problem: index.json: index is malformed, and there is no names.log
 Checked 1 kit, 3 blobs, 2.8 KiB: 1 finding
 [stderr]
@@ -214,7 +255,8 @@ warning: the index of the store was lost (index is malformed, and there is no na
 error: the store was repaired, but something was lost
 [exit 7]
 
-"#]]);
+"#]]
+    );
     let list = kit.run(["list"]).success();
     assert!(list.contains(&digest) && list.contains("<none>"), "{list}");
 }
@@ -223,12 +265,15 @@ error: the store was repaired, but something was lost
 fn an_unknown_kit_is_not_found() {
     let kit = Sandbox::new();
     pack(&kit, "a:1", "one");
-    assert_data_eq!(verify(&kit, "a"), str![[r#"
+    assert_data_eq!(
+        verify(&kit, "a"),
+        str![[r#"
 [stderr]
 error: no kit a:latest in the store
 hint: there is `a:1`
 hint: a name without a tag means the tag `latest`
 [exit 3]
 
-"#]]);
+"#]]
+    );
 }

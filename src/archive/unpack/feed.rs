@@ -15,9 +15,12 @@ use super::{
     folder::{Cache, Folder, Live},
     name,
     place::{Context, Job, Placed},
-    target,
 };
-use crate::{archive::Error, platform, progress::Progress};
+use crate::{
+    archive::{Error, ignore::is_unpack_name},
+    platform,
+    progress::Progress,
+};
 
 /// Files up to this size travel in batches.
 const SMALL: u64 = 128 * 1024;
@@ -282,7 +285,7 @@ impl<'l> Feed<'l> {
 
     /// Refuses names that are ours, and warns of those that a tool or system takes for more.
     fn check_name(&mut self, path: &[u8]) -> Result<(), Error> {
-        if target::is_reserved(path) {
+        if is_unpack_name(path) {
             let why = "it is kept for unpacking itself";
             return Err(Error::Name {
                 path: name::text(path),

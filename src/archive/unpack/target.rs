@@ -13,10 +13,12 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
-use crate::{archive::Error, platform, progress::Progress};
+use crate::{
+    archive::{Error, ignore::UNPACK_PREFIX},
+    platform,
+    progress::Progress,
+};
 
-/// How the names of our own folders in the target begin.
-const STAGING_PREFIX: &str = ".kit-unpack-";
 /// The file that is locked where folders cannot be.
 const LOCK_FILE: &str = ".kit-unpack-lock";
 /// How long waiting for another process goes without a word.
@@ -100,21 +102,15 @@ impl Target {
 pub(super) fn staging_name() -> PathBuf {
     // Unlike the process id, never that of a folder left by a process in another container.
     let random = RandomState::new().hash_one(0);
-    PathBuf::from(format!("{STAGING_PREFIX}{random:016x}"))
+    PathBuf::from(format!("{UNPACK_PREFIX}{random:016x}"))
 }
 
 fn is_staging_name(name: &OsStr) -> bool {
     name.to_str()
-        .and_then(|name| name.strip_prefix(STAGING_PREFIX))
+        .and_then(|name| name.strip_prefix(UNPACK_PREFIX))
         .is_some_and(|random| {
             random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
         })
-}
-
-/// Tells whether the cleaned path begins with a name that is kept for ourselves.
-pub(super) fn is_reserved(path: &[u8]) -> bool {
-    path.get(..STAGING_PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(STAGING_PREFIX.as_bytes()))
 }
 
 fn wait_for(lock: &File, path: &Path, progress: &dyn Progress) -> Result<(), Error> {
