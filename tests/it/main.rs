@@ -12,6 +12,7 @@ mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
 mod files; // what is in a kit
+mod format_page; // docs/format.md tells what is written
 mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
