@@ -319,6 +319,8 @@ mod tests {
             ("/data/", "data/x", true),
             ("./data", "data/x", true),
             ("a/../data", "data/x", true),
+            ("/../data", "data/x", true),
+            ("../data", "data/x", false),
             // Comments and space.
             ("# data", "data", false),
             (" # data", "# data", true),
