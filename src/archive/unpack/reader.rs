@@ -120,6 +120,7 @@ impl<R: Read> TarReader<R> {
             let header = Header::from_byte_slice(&block);
             let fields = header.as_old();
             check_sum(&block, &fields.cksum).map_err(invalid)?;
+            check_format(&block, fields.linkflag[0]).map_err(invalid)?;
             let size = number(&fields.size).ok_or_else(|| invalid("the size"))?;
             match fields.linkflag[0] {
                 b'x' => {
@@ -392,6 +393,20 @@ fn header_name(header: &Header) -> Vec<u8> {
     match header.as_ustar().map(|ustar| until_nul(&ustar.prefix)) {
         Some(prefix) if !prefix.is_empty() => [&prefix, &b"/"[..], &base].concat(),
         _ => base,
+    }
+}
+
+/// Checks that readers agree on what the fields behind the old ones mean. Some take an extended
+/// header for a file where its format has none, or know a prefix by half of its mark.
+fn check_format(block: &[u8; BLOCK], flag: u8) -> Result<(), &'static str> {
+    const STAR: &[u8] = b"tar\0";
+    match &block[257..265] {
+        b"ustar\x0000" if block.ends_with(STAR) => Err("the format of star"),
+        b"\0\0\0\0\0\0\0\0" if matches!(flag, b'x' | b'g' | b'L') => {
+            Err("an extended header in a format without them")
+        }
+        b"ustar\x0000" | b"ustar  \0" | b"\0\0\0\0\0\0\0\0" => Ok(()),
+        _ => Err("the format is not known"),
     }
 }
 

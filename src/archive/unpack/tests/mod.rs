@@ -3,6 +3,7 @@
 
 mod archives;
 mod damage;
+mod formats;
 mod targets;
 
 use std::{
