@@ -16,6 +16,7 @@ const SKIPPED: &[&str] = &[
     ".git",
     "target",
     "testdata/artifacts",
+    "testdata/corpora",
     "testdata/documents",
     "testdata/golden",
     "testdata/kitfiles",

@@ -11,12 +11,14 @@ mod cat; // one file of a kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
+mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod files; // what is in a kit
 mod format_page; // docs/format.md tells what is written
 mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
 mod inspect; // the documents of a kit
+mod invariants;
 mod layering; // which module may use which
 mod list; // the kits there are
 mod load; // kits out of image layouts
