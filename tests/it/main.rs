@@ -18,7 +18,6 @@ mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
 mod inspect; // the documents of a kit
-mod invariants;
 mod layering; // which module may use which
 mod list; // the kits there are
 mod load; // kits out of image layouts
@@ -32,6 +31,10 @@ mod support; // the sandbox and what tests are built from
 mod tag; // giving names
 mod unpack_output; // what unpack prints for programs
 mod verify; // finding and setting aside damage
+
+#[path = "../fuzz/invariants/mod.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
+mod invariants;
 
 use std::{fs, path::Path};
 

@@ -228,7 +228,7 @@ fn verification_names_what_is_damaged_missing_or_stray_and_who_needs_it() {
     );
     assert_eq!(report.stray.len(), 1);
     assert_eq!(report.resumable, [(partial, 2)]);
-    assert_eq!((report.kits, report.quarantined.len()), (3, 0));
+    assert_eq!((report.kits, report.quarantined.len()), (2, 0));
 
     let only = Scope::References(vec![reference(&kit.digest.to_string())]);
     let report = room.store.verify(&only, false, &Silent).unwrap();
