@@ -17,7 +17,12 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
     if let Some(bad) = source(error) {
         failure.hints.clone_from(&bad.hints);
         if let Some(argument) = text(error, ContextKind::InvalidArg) {
-            let flag = argument.split([' ', '[']).next().unwrap_or_default();
+            // `--flag <VALUE>`, `<ARGUMENT>`, `[ARGUMENT]...`
+            let argument = argument.trim_start_matches(['[', '<']);
+            let flag = argument
+                .split([' ', '[', ']', '>'])
+                .next()
+                .unwrap_or_default();
             failure = failure.detail(format!("given for {flag}"));
         }
     }

@@ -7,7 +7,7 @@ use super::Error;
 use crate::{
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
     oci::{Descriptor, Family, LayerKind, LayerType, Manifest, annotation},
-    progress::Progress,
+    progress::{Progress, Silent},
     reference::Reference,
     store::{Store, StoredManifest},
 };
@@ -85,7 +85,7 @@ pub fn look(
         Ok(documents) => Ok((descriptor, documents)),
         Err(error) => {
             // Gone meanwhile is not damaged.
-            store.resolve(reference, progress)?;
+            store.resolve(reference, &Silent)?;
             Err(error)
         }
     }

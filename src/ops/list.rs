@@ -13,7 +13,7 @@ use super::{
 use crate::{
     digest::Digest,
     oci::Descriptor,
-    progress::Progress,
+    progress::{Progress, Silent},
     reference::{Reference, Repository},
     store::{Entry, Store},
 };
@@ -59,7 +59,7 @@ pub fn run(
     let mut summaries = summarise(store, &kits);
     // No lock was taken, so that listing never waits: what cannot be read may have been removed.
     if summaries.values().any(|summary| summary.problem.is_some()) {
-        let still = group(store.entries(progress)?, wanted);
+        let still = group(store.entries(&Silent)?, wanted);
         summaries.retain(|digest, summary| {
             summary.problem.is_none() || still.keys().any(|kit| kit.1 == *digest)
         });

@@ -73,7 +73,7 @@ fn mistakes_end_with_2_and_a_suggestion() {
         str![[r#"
 [stderr]
 error: there is no command 'versoin'
-hint: did you mean 'version'?
+hint: did you mean 'verify' or 'version'?
 [exit 2]
 
 "#]]

@@ -333,7 +333,7 @@ error: modelkit should not be specified when --all flag is used
         str![[r#"
 [stderr]
 error: tag `` is not valid, expected 1 to 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`
-  given for 
+  given for REFERENCE
 [exit 2]
 
 "#]]
@@ -383,8 +383,8 @@ fn space_is_not_freed_while_it_cannot_be_told_what_others_need() {
         str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 [stderr]
-warning: the space is not freed: nothing is deleted because it cannot be told what b:1 needs
-hint: run `kit prune` later to free the space
+warning: no space is freed: nothing is deleted because it cannot be told what b:1 needs: blob sha256:[DIGEST] is damaged: its content is sha256:[DIGEST]
+hint: remove b:1, or mend it by packing or loading it again
 [exit 0]
 
 "#]]
@@ -408,8 +408,8 @@ fn space_is_left_to_prune_while_the_store_is_in_use() {
         str![[r#"
 Removed a:1 (digest sha256:[DIGEST])
 [stderr]
-warning: the space is not freed yet: the store is in use by `kit test` (pid [PID])
-hint: run `kit prune` later to free the space
+warning: no space is freed yet: the store is in use by `kit test` (pid [PID])
+hint: run `kit prune` later
 [exit 0]
 
 "#]]

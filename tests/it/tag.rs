@@ -106,7 +106,7 @@ fn what_cannot_be_a_name_or_is_not_there_is_refused() {
         str![[r#"
 [stderr]
 error: 'b@sha256:[DIGEST]' is a digest, not a name
-  given for <TARGET>
+  given for TARGET
 hint: a digest belongs to one content; name the kit as REPOSITORY:TAG
 [exit 2]
 
@@ -117,7 +117,7 @@ hint: a digest belongs to one content; name the kit as REPOSITORY:TAG
         str![[r#"
 [stderr]
 error: 'sha256:[DIGEST]' is a digest, not a name
-  given for <TARGET>
+  given for TARGET
 hint: a digest belongs to one content; name the kit as REPOSITORY:TAG
 [exit 2]
 
@@ -139,7 +139,7 @@ hint: a name without a tag means the tag `latest`
         str![[r#"
 [stderr]
 error: tag `.bad` is not valid, expected 1 to 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`
-  given for <TARGET>
+  given for TARGET
 [exit 2]
 
 "#]]

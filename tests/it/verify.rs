@@ -220,6 +220,7 @@ problem: index.json: index is malformed
 Checked 1 kit, 3 blobs, 2.8 KiB: 1 finding
 [stderr]
 error: the store is damaged
+hint: `kit verify --repair` writes a lost index anew
 [exit 5]
 
 "#]]

@@ -14,6 +14,7 @@ use crate::{
     digest::Digest,
     oci::{Manifest, annotation},
     ops::kit,
+    progress::Silent,
     reference::Reference,
     store::Store,
 };
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .map(String::as_str),
         kitfile: raw(&kit.config)?,
         manifest: raw(&kit.stored.bytes)?,
-        references: names(&store, descriptor.digest, context)?,
+        references: names(&store, descriptor.digest)?,
         size: size(manifest),
     };
     let text = serde_json::to_string(&document).expect("JSON and texts can be written");
@@ -81,8 +82,8 @@ fn not_json(error: &serde_json::Error) -> Failure {
 }
 
 /// Returns all names of the kit.
-fn names(store: &Store, digest: Digest, context: &Context) -> Result<Vec<String>, Failure> {
-    let entries = store.entries(&context.watcher())?;
+fn names(store: &Store, digest: Digest) -> Result<Vec<String>, Failure> {
+    let entries = store.entries(&Silent)?; // Warnings were given when the kit was found.
     let of_kit = entries
         .into_iter()
         .filter(|entry| entry.descriptor.digest == digest);

@@ -15,6 +15,7 @@ use crate::{
     },
     digest::Digest,
     ops::list::{self, ListedKit},
+    progress::Silent,
     reference::{Reference, Repository},
     store::{Entry, Store},
     suggest,
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.watcher();
     let kits = list::run(&store, &selects, &progress)?;
     if let Some(wanted) = wanted.filter(|_| kits.is_empty()) {
-        return Err(unknown(wanted, &store, context)?);
+        return Err(unknown(wanted, &store)?);
     }
     let rows: Vec<Row<'_>> = kits.iter().map(row).collect();
     match &args.output.format {
@@ -137,8 +138,8 @@ fn problems(kits: &[ListedKit]) -> Result<(), Failure> {
 }
 
 /// Says that there is no such repository, and what was probably meant.
-fn unknown(wanted: &Reference, store: &Store, context: &Context) -> Result<Failure, Failure> {
-    let entries = store.entries(&context.watcher())?;
+fn unknown(wanted: &Reference, store: &Store) -> Result<Failure, Failure> {
+    let entries = store.entries(&Silent)?;
     let mut names: Vec<&str> = entries
         .iter()
         .filter_map(|entry| entry.repository().map(Repository::as_str))

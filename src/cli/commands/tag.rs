@@ -11,6 +11,7 @@ use crate::{
         values::{BadValue, References, reference, references},
     },
     digest::Digest,
+    progress::Silent,
     reference::Reference,
 };
 
@@ -60,8 +61,7 @@ struct Tagged {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit tag")?;
     let about = |error| Failure::from(error).about(&args.source);
-    let watcher = context.watcher();
-    let found = store.resolve(&args.source, &watcher).map_err(about)?;
+    let found = store.resolve(&args.source, &Silent).map_err(about)?;
     let changes = store
         .tag(&args.source, &args.target.0, &context.progress())
         .map_err(about)?;

@@ -208,8 +208,10 @@ fn outcome(found: &VerifyReport, repair: bool) -> Result<(), Failure> {
     } else {
         Failure::new(Kind::Damaged, "the store is damaged")
     };
-    if !found.damaged.is_empty() && !repair {
+    if !repair && !found.damaged.is_empty() {
         failure = failure.hint("`kit verify --repair` sets damaged blobs aside");
+    } else if !repair && !found.problems.is_empty() {
+        failure = failure.hint("`kit verify --repair` writes a lost index anew");
     }
     if !found.damaged.is_empty() || !found.missing.is_empty() {
         failure = failure.hint("packing or loading a kit again heals it; `kit remove` gives it up");

@@ -2,7 +2,7 @@
 
 mod report;
 
-use report::{Report, lines, tell_space};
+use report::{Report, Stays, lines, tell_space};
 
 use crate::{
     cli::{
@@ -74,18 +74,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let report = store.remove(&plan, &context.progress())?;
         (report.names, report.kits, report.blobs, report.left)
     };
+    let stays = left.map(Stays::from);
     match &args.output.format {
         Format::Table => {
             for line in lines(&selection, &names, &kits, args.dry_run) {
                 context.ui.line(line)?;
             }
-            tell_space(&blobs, left.as_ref(), args.dry_run, context);
+            tell_space(&blobs, stays.as_ref(), args.dry_run, context);
             if names.is_empty() && missing.is_empty() {
                 context.ui.status("Nothing to remove");
             }
         }
         format => {
-            let report = Report::of(args.dry_run, &names, &kits, &blobs, left.as_ref());
+            let report = Report::of(args.dry_run, &names, &kits, &blobs, stays.as_ref());
             match format {
                 Format::Template(template) => {
                     let data =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    cli::{Context, commands::prune::BlobRow, human},
+    cli::{Context, commands::prune::BlobRow, failure::Failure, human},
     digest::Digest,
     reference::{Reference, Repository},
     store::{Blob, DroppedKit, Entry, Left, Selection},
@@ -36,7 +36,7 @@ impl Report {
         names: &[Entry],
         kits: &[DroppedKit],
         blobs: &[Blob],
-        left: Option<&Left>,
+        stays: Option<&Stays>,
     ) -> Self {
         let tagged = names.iter().filter(|entry| entry.tag().is_some());
         Self {
@@ -53,7 +53,7 @@ impl Report {
                 .collect(),
             bytes: blobs.iter().map(|blob| blob.size).sum(),
             blobs: blobs.iter().map(Into::into).collect(),
-            left: left.map(why_left),
+            left: stays.map(|stays| stays.text.clone()),
         }
     }
 }
@@ -112,7 +112,7 @@ fn full_name(repository: Option<&Repository>, digest: Digest) -> Reference {
 }
 
 /// Tells what was freed, and what was not and why.
-pub(super) fn tell_space(blobs: &[Blob], left: Option<&Left>, dry_run: bool, context: &Context) {
+pub(super) fn tell_space(blobs: &[Blob], stays: Option<&Stays>, dry_run: bool, context: &Context) {
     let ui = &context.ui;
     if !blobs.is_empty() {
         let done = if dry_run { "Would free" } else { "Freed" };
@@ -120,21 +120,38 @@ pub(super) fn tell_space(blobs: &[Blob], left: Option<&Left>, dry_run: bool, con
         let count = human::count(blobs.len() as u64, "blob");
         ui.status(format_args!("{done} {bytes} in {count}"));
     }
-    if let Some(left) = left {
-        ui.warn(why_left(left));
-        ui.hint("run `kit prune` later to free the space");
+    if let Some(stays) = stays {
+        ui.warn(&stays.text);
+        for hint in &stays.hints {
+            ui.hint(hint);
+        }
     }
 }
 
-/// Returns why blobs stay that nothing needs.
-fn why_left(left: &Left) -> String {
-    match left {
-        Left::InUse(Some(holder)) => {
-            format!("the space is not freed yet: the store is in use by {holder}")
+/// Why blobs stay that nothing needs, and what helps.
+pub(super) struct Stays {
+    text: String,
+    hints: Vec<String>,
+}
+
+impl From<Left> for Stays {
+    fn from(left: Left) -> Self {
+        let text = match left {
+            Left::InUse(Some(holder)) => format!("the store is in use by {holder}"),
+            Left::InUse(None) => "the store is in use by another process".to_owned(),
+            Left::Failed(error) => {
+                let failure = Failure::from(error);
+                let causes = failure.causes.iter().map(|cause| format!(": {cause}"));
+                let causes: String = causes.collect();
+                return Self {
+                    text: format!("no space is freed: {}{causes}", failure.message),
+                    hints: failure.hints,
+                };
+            }
+        };
+        Self {
+            text: format!("no space is freed yet: {text}"),
+            hints: vec!["run `kit prune` later".to_owned()],
         }
-        Left::InUse(None) => {
-            "the space is not freed yet: the store is in use by another process".to_owned()
-        }
-        Left::Failed(error) => format!("the space is not freed: {error}"),
     }
 }
