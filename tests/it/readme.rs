@@ -36,6 +36,16 @@ fn every_command_in_the_readme_works_in_turn() {
 }
 
 #[test]
+fn the_digest_in_the_readme_is_that_of_the_example() {
+    let readme = fs::read_to_string(testdata("../README.md")).unwrap();
+    let kit = Sandbox::new();
+    kit.copy(&testdata("quickstart"), "testdata/quickstart");
+    let output = kit.run(["pack", "testdata/quickstart", "-t", "quickstart:latest"]);
+    assert!(output.stdout.starts_with("Model saved: "), "{output}");
+    assert!(readme.contains(&format!("\n{}", output.stdout)), "{output}");
+}
+
+#[test]
 fn console_blocks_are_read_as_a_shell_would() {
     let text =
         "```console\n$ kit a 'b/**'  # note\n$ cargo x\n```\n$ kit no\n```console\n$ kit d\n```";
