@@ -160,7 +160,7 @@ fn every_limit_is_in_the_table_with_its_value() {
     let (limits, _) = limits.split_once("\n## ").unwrap();
     let mut constants = {
         let mut found = Vec::new();
-        self::constants(&testdata("../src"), "", &mut found);
+        constants(&testdata("../src"), "", &mut found);
         found
     };
     let rows: Vec<&str> = limits.lines().filter(|row| row.ends_with("` |")).collect();
