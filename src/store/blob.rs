@@ -57,9 +57,11 @@ pub(super) fn read_verified(
             limit,
         });
     }
-    let mut content = Vec::new();
-    open(store, &digest, size)?
-        .take(limit + 1)
+    let file = open(store, &digest, size)?;
+    // That is what the file has. One byte more, so that its end is found without growing: many
+    // small blobs are read to list kits.
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    file.take(limit + 1)
         .read_to_end(&mut content)
         .map_err(Error::io("read", store.blob_path(&digest)))?;
     let actual = Digest::of(&content);
