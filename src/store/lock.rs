@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{platform::FileStamp, progress::Progress};
 
-use super::{Error, Store};
+use super::{Error, Store, prune};
 
 /// The first and the longest pause between two attempts at a lock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
@@ -335,12 +335,14 @@ pub(super) fn reading(store: &Store, progress: &dyn Progress) -> Result<ReadLock
         Err(Error::Io { .. } | Error::Unlockable { .. }) => None,
         Err(error) => return Err(error),
     };
+    // Only tells others whom they wait for.
+    let session = file.is_some().then(|| Session::register(store).ok());
+    if file.is_some() {
+        // Readers that were killed left theirs, too. What cannot be swept now is swept later.
+        let _ = prune::sweep_dead(store);
+    }
     Ok(ReadLock {
-        // Only tells others whom they wait for.
-        _session: file
-            .is_some()
-            .then(|| Session::register(store).ok())
-            .flatten(),
+        _session: session.flatten(),
         _file: file,
     })
 }

@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     Entry, Error, Holder, Store, identity::Stamps, index, lock, lock::Session, needs, not_found,
+    prune,
 };
 
 /// Which kits to remove.
@@ -138,6 +139,9 @@ impl Store {
             blobs: Vec::new(),
             left: None,
         };
+        if self.sessions_dir().exists() {
+            prune::sweep_dead(self)?;
+        }
         if plan.names.is_empty() {
             return Ok(report);
         }
