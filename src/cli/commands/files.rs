@@ -38,8 +38,12 @@ pub(crate) struct Args {
     /// The kit: a name, a name with a digest, or a digest alone
     #[arg(value_name = "REFERENCE", value_parser = reference)]
     reference: Reference,
-    /// List only these: TYPE[,TYPE...][:NAME-OR-PATH,...], with the types model, datasets, code, docs, prompts and mcpservers
-    #[arg(short, long, value_name = "FILTER")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILTER",
+        help = "List only these: TYPE[,TYPE...][:NAME-OR-PATH,...], with the types model, datasets, code, docs, prompts and mcpservers"
+    )]
     filter: Vec<String>,
     /// List only files whose path matches; ** crosses folders
     #[arg(long, value_name = "PATTERN")]
