@@ -62,7 +62,6 @@ pub fn list(
     progress: &dyn Progress,
     found: &mut dyn FnMut(&Layer, File) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let _lock = store.reader(progress)?;
     let layers = select_layers(kit, filter);
     if layers.is_empty() && !filter.selects_kitfile() {
         let entries = kit.layers.iter().map(|layer| &layer.entry);
@@ -95,7 +94,6 @@ pub fn cat(
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let _lock = store.reader(progress)?;
     let path = kitfile::clean(path);
     let Some(layer) = find(kit, store, &path, progress)? else {
         let text = kit.kitfile.to_yaml();

@@ -9,10 +9,10 @@ use crate::{
     oci::{Descriptor, Family, LayerKind, LayerType, Manifest, annotation},
     progress::{Progress, Silent},
     reference::Reference,
-    store::{Store, StoredManifest},
+    store::{ReadLock, Store, StoredManifest},
 };
 
-/// A kit in the store.
+/// A kit in the store, none of whose blobs is deleted while this lives.
 #[derive(Debug)]
 pub struct Kit {
     /// The name it was asked for by.
@@ -25,6 +25,7 @@ pub struct Kit {
     pub kitfile: Kitfile,
     /// Its layers in the order of the manifest.
     pub layers: Vec<Layer>,
+    _lock: ReadLock,
 }
 
 /// A layer of a kit.
@@ -117,25 +118,24 @@ pub fn documents(
     })
 }
 
-/// Opens the kit that `reference` names in `store`. Every byte read is checked against its digest.
+/// Opens the kit that `reference` names in `store`, and keeps its blobs from being deleted as long
+/// as it is open. Every byte read is checked against its digest.
 pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Result<Kit, Error> {
-    let entry = store.resolve(reference, progress)?;
-    read(store, reference, &entry.descriptor)
-}
-
-/// Opens the kit whose manifest is `descriptor`.
-pub fn read(store: &Store, reference: &Reference, descriptor: &Descriptor) -> Result<Kit, Error> {
+    // Before the name is looked up: what it leads to must not go before it is read.
+    let lock = store.reader(progress)?;
+    let descriptor = store.resolve(reference, progress)?.descriptor;
     let Documents {
         stored, kitfile, ..
-    } = documents(store, reference, descriptor)?;
+    } = documents(store, reference, &descriptor)?;
     let manifest = stored.manifest;
     let layers = match_layers(reference, &manifest, &kitfile)?;
     Ok(Kit {
         reference: reference.clone(),
-        descriptor: descriptor.clone(),
+        descriptor,
         manifest,
         kitfile,
         layers,
+        _lock: lock,
     })
 }
 

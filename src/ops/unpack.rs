@@ -60,7 +60,6 @@ pub fn run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let _lock = store.reader(progress)?;
     let selection = select(kit, options)?;
     if let Some(path) = &options.ready_file {
         ready::clear(path)?;

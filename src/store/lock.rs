@@ -54,6 +54,7 @@ impl fmt::Display for Holder {
 }
 
 /// The registered presence of one operation; dropping it ends it.
+#[derive(Debug)]
 pub(super) struct Session {
     path: PathBuf,
     name: String,
@@ -201,6 +202,7 @@ pub(super) struct StoreLock {
 /// A lock on the store for reading: while it lives no blob is deleted.
 ///
 /// It protects nothing where the store cannot be written to or knows no locks.
+#[derive(Debug)]
 pub struct ReadLock {
     _session: Option<Session>,
     _file: Option<File>,

@@ -419,3 +419,21 @@ hint: run `kit prune` later
     kit.run(["prune"]).success();
     assert_eq!(count_blobs(&kit), 0);
 }
+
+#[test]
+fn a_kit_that_is_open_keeps_its_blobs() {
+    let kit = Sandbox::new();
+    kit.file("src/Kitfile", "manifestVersion: 1.0.0\ncode: [{path: a}]\n");
+    kit.file("src/a", "a");
+    kit.run(["pack", "src", "-t", "open:1"]).success();
+    let root = kit.home().join("store");
+    let store = modelkit::store::Store::open(&root, modelkit::store::Options::default()).unwrap();
+    let name = modelkit::reference::Reference::parse("open:1").unwrap();
+    let open = modelkit::ops::kit::open(&store, &name, &modelkit::progress::Silent).unwrap();
+
+    kit.run(["remove", "open:1"]).success();
+    assert_eq!(kit.store().blobs().len(), 3);
+    drop(open);
+    kit.run(["prune"]).success();
+    assert!(kit.store().blobs().is_empty());
+}
