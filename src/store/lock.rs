@@ -341,7 +341,7 @@ pub(super) fn reading(store: &Store, progress: &dyn Progress) -> Result<ReadLock
     let session = file.is_some().then(|| Session::register(store).ok());
     if file.is_some() {
         // Readers that were killed left theirs, too. What cannot be swept now is swept later.
-        let _ = prune::sweep_dead(store);
+        let _ = prune::sweep_sessions(store);
     }
     Ok(ReadLock {
         _session: session.flatten(),

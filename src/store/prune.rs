@@ -125,10 +125,16 @@ pub(super) fn sweep_dead(store: &Store) -> Result<Vec<(PathBuf, u64)>, Error> {
         }
     }
     // The sessions after their files: a file without a session is a dead one's.
+    sweep_sessions(store)?;
+    Ok(temporaries)
+}
+
+/// Deletes the sessions of dead processes.
+pub(super) fn sweep_sessions(store: &Store) -> Result<(), Error> {
     for path in listing(&store.sessions_dir())? {
         lock::sweep(&path)?;
     }
-    Ok(temporaries)
+    Ok(())
 }
 
 /// Returns the temporary files of processes that are no more. Downloads to resume are none.
