@@ -358,6 +358,8 @@ pub enum LinkReason {
     Missing,
     /// It leads back to a folder it lies in.
     Loop,
+    /// It is one of several links that lead to each other.
+    Circle,
     /// Its end cannot be looked at.
     Unreadable,
 }
@@ -370,6 +372,7 @@ impl fmt::Display for LinkProblem {
             LinkReason::Ignored(rule) => write!(f, " leads to what is ignored ({rule})"),
             LinkReason::Missing => f.write_str(" leads to nothing"),
             LinkReason::Loop => f.write_str(" leads back to a folder it lies in"),
+            LinkReason::Circle => f.write_str(" is part of a circle of links"),
             LinkReason::Unreadable => f.write_str(" leads to something that cannot be read"),
         }
     }

@@ -28,6 +28,15 @@ pub enum FollowLinks {
 pub(super) struct End {
     pub(super) metadata: fs::Metadata,
     pub(super) on_disk: PathBuf,
+    place: Place,
+}
+
+/// Where an end is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Context,
+    Cache,
+    Elsewhere,
 }
 
 /// Judges the links of one context.
@@ -88,11 +97,11 @@ impl<'a> Links<'a> {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LinkReason::Missing,
                 io::ErrorKind::PermissionDenied => LinkReason::Unreadable,
                 // ELOOP has no stable kind of its own.
-                _ => LinkReason::Loop,
+                _ => LinkReason::Circle,
             })
         })?;
         let metadata = fs::symlink_metadata(&end).map_err(|_| problem(LinkReason::Unreadable))?;
-        if let Some(inside) = self.inside(&end) {
+        let place = if let Some(inside) = self.inside(&end) {
             let decision = self.rules.decide(&inside);
             if decision.ignored && !inside.is_empty() {
                 let decider = decision
@@ -100,20 +109,18 @@ impl<'a> Links<'a> {
                     .map_or_else(String::new, |decider| decider.to_string());
                 return Err(problem(LinkReason::Ignored(decider)));
             }
+            Place::Context
         } else if self
             .cache_blobs
             .as_ref()
             .is_some_and(|blobs| end.starts_with(blobs))
         {
-            self.from_cache += 1;
+            Place::Cache
         } else if self.follow == FollowLinks::All {
-            self.notes.push(format!(
-                "`{shown}` is packed from outside the context: `{}`",
-                end.display()
-            ));
+            Place::Elsewhere
         } else {
             return Err(problem(LinkReason::Outside));
-        }
+        };
         if metadata.is_dir() {
             let stamp = FileStamp::of(&metadata);
             // Where files have no numbers the limit on a path's parts ends a loop.
@@ -124,7 +131,21 @@ impl<'a> Links<'a> {
         Ok(Some(End {
             metadata,
             on_disk: end,
+            place,
         }))
+    }
+
+    /// Notes that what the link `path` leads to is packed.
+    pub(super) fn take(&mut self, path: &[u8], end: &End) {
+        match end.place {
+            Place::Context => {}
+            Place::Cache => self.from_cache += 1,
+            Place::Elsewhere => self.notes.push(format!(
+                "`{}` is packed from outside the context: `{}`",
+                String::from_utf8_lossy(path),
+                end.on_disk.display()
+            )),
+        }
     }
 
     /// Returns the path of `end` relative to the context; `None` if it is outside.
@@ -144,8 +165,16 @@ impl<'a> Links<'a> {
     pub(super) fn into_notes(mut self) -> Vec<String> {
         if let (1.., Some(blobs)) = (self.from_cache, &self.cache_blobs) {
             self.notes.push(format!(
-                "the context is a cache snapshot: {} links are packed as the files they lead to in `{}`",
-                self.from_cache,
+                "the context is a cache snapshot: {} packed as what {} to in `{}`",
+                match self.from_cache {
+                    1 => "1 link is".to_owned(),
+                    count => format!("{count} links are"),
+                },
+                if self.from_cache == 1 {
+                    "it leads"
+                } else {
+                    "they lead"
+                },
                 blobs.display()
             ));
         }

@@ -8,6 +8,7 @@
 
 pub mod bundle;
 mod error;
+mod guard;
 mod header;
 pub mod ignore;
 mod link;

@@ -80,3 +80,34 @@ fn fold(name: &str) -> String {
     // Upper case first: it turns `ß` into `SS`.
     name.to_uppercase().to_lowercase().nfkd().collect()
 }
+
+/// Paths that Windows cannot hold: how many, and the first few.
+#[derive(Default)]
+pub(super) struct Unfit {
+    count: u64,
+    first: Vec<String>,
+}
+
+impl Unfit {
+    pub(super) fn add(&mut self, path: &[u8]) {
+        self.count += 1;
+        if self.first.len() < 3 {
+            let path = String::from_utf8_lossy(path);
+            self.first.push(format!("`{path}`"));
+        }
+    }
+
+    /// Returns what is to be told; nothing on Windows, which holds what was found there.
+    pub(super) fn into_warning(self) -> Option<String> {
+        let examples = self.first.join(", ");
+        match self.count {
+            0 => None,
+            _ if cfg!(windows) => None,
+            1..=3 => Some(format!("{examples} cannot be unpacked on Windows")),
+            count => Some(format!(
+                "{examples} and {} more paths cannot be unpacked on Windows",
+                count - 3
+            )),
+        }
+    }
+}

@@ -14,17 +14,21 @@ use std::{
 use super::{
     error::{Error, LinkProblem},
     ignore::{Cover, Decider, IgnoreRules},
-    link::{End, Links},
-    names::{clashes, list},
+    link::Links,
+    names::{Unfit, clashes, list},
     owners::Owners,
     tree::{Kind, Node, ROOT, Tree},
+    unpack::fits_windows,
 };
 use crate::{
     platform::{self, FileStamp},
     progress::Progress,
 };
 
-pub use super::link::FollowLinks;
+pub use super::{
+    guard::{Guard, Seen},
+    link::FollowLinks,
+};
 
 /// The most parts that a path may have: unpacking refuses more, so packing does.
 const MAX_PARTS: usize = 1000;
@@ -43,12 +47,10 @@ pub struct Options<'a> {
     /// Whether a file that cannot be packed (a fifo, a socket, a device) is an error instead of a
     /// warning.
     pub strict: bool,
-    /// Returns why a path must stay out although no rule says so.
+    /// Returns why something must stay out although no rule says so. With a guard, what is in no
+    /// layer is told, too.
     pub guard: Option<&'a Guard>,
 }
-
-/// Tells why a path must not be packed; `None` if it may.
-pub type Guard = dyn Fn(&str) -> Option<String>;
 
 /// What the walk found.
 pub struct Found {
@@ -114,6 +116,7 @@ pub fn walk(
             warnings: Vec::new(),
         },
         problems: Vec::new(),
+        unfit: Unfit::default(),
         path: Vec::new(),
         active: Vec::new(),
     };
@@ -136,12 +139,14 @@ pub fn walk(
     let Walk {
         mut found,
         problems,
+        unfit,
         links,
         ..
     } = walk;
     if !problems.is_empty() {
         return Err(Error::Links(problems));
     }
+    found.warnings.extend(unfit.into_warning());
     found.warnings.extend(links.into_notes());
     Ok(found)
 }
@@ -168,6 +173,7 @@ struct Walk<'a> {
     owners: Owners,
     found: Found,
     problems: Vec<LinkProblem>,
+    unfit: Unfit,
     /// The path of the folder being walked.
     path: Vec<u8>,
     /// Device and inode of the folders being walked, outermost first.
@@ -219,7 +225,10 @@ impl Walk<'_> {
         name: &[u8],
     ) -> Result<(), Error> {
         let owner = self.owners.at(&self.path).or(folder.owner);
-        if owner.is_none() && self.owners.below(&self.path).is_empty() {
+        let covered = owner.is_some() || !self.owners.below(&self.path).is_empty();
+        // Who wrote a Kitfile chose what stays out of it. Nobody chose that for a draft: there
+        // the walk goes on, to tell it.
+        if !covered && self.options.guard.is_none() {
             return Ok(());
         }
         let decision = self.options.rules.judge(&folder.cover, &self.path);
@@ -237,7 +246,7 @@ impl Walk<'_> {
             .find(|decision| decision.ignored);
         if ignored.is_none()
             && let Some(guard) = self.options.guard
-            && let Some(reason) = guard(&self.shown())
+            && let Some(reason) = guard(Seen::Path(&self.shown()))
         {
             self.found.guarded.push((self.shown(), reason));
             return Ok(());
@@ -262,9 +271,23 @@ impl Walk<'_> {
                 return Ok(());
             }
         }
+        if !covered && (metadata.is_file() || metadata.is_symlink()) {
+            self.tell_uncovered(&on_disk);
+            return Ok(());
+        }
+        if covered && !fits_windows(name) {
+            self.unfit.add(&self.path);
+        }
         let (metadata, on_disk, via_link) = if metadata.is_symlink() {
             match self.links.resolve(&self.path, &on_disk, &self.active) {
-                Ok(Some(End { metadata, on_disk })) => (metadata, on_disk, true),
+                Ok(Some(end)) => {
+                    if let Some(reason) = self.guarded_end(&end.on_disk) {
+                        self.found.guarded.push((self.shown(), reason));
+                        return Ok(());
+                    }
+                    self.links.take(&self.path, &end);
+                    (end.metadata, end.on_disk, true)
+                }
                 Ok(None) => return Ok(()),
                 Err(problem) => {
                     self.problems.push(problem);
@@ -314,7 +337,7 @@ impl Walk<'_> {
                 mode: self.mode(&metadata),
                 stamp: FileStamp::of(&metadata),
             };
-            if ignored.is_none() {
+            if ignored.is_none() && covered {
                 self.folder_node(above, folder, name, &mut next)?;
             }
             self.descend(above, folder, next)?;
@@ -428,6 +451,28 @@ impl Walk<'_> {
             .chain(self.owners.below(&self.path).iter().copied());
         for layer in layers {
             self.found.ignored_layers.push((layer, decider.to_string()));
+        }
+    }
+
+    /// Returns why what a link leads to must stay out although the link's own name may be packed.
+    fn guarded_end(&self, end: &Path) -> Option<String> {
+        let guard = self.options.guard?;
+        let path = match self.links.inside(end) {
+            Some(path) => String::from_utf8_lossy(&path).into_owned(),
+            None => end.file_name()?.to_string_lossy().into_owned(),
+        };
+        guard(Seen::End(&path)).map(|reason| format!("it leads to `{path}`: {reason}"))
+    }
+
+    /// Tells that a file or link, which is at `on_disk`, is in no layer of a draft.
+    fn tell_uncovered(&mut self, on_disk: &Path) {
+        let shown = self.shown();
+        let end = fs::canonicalize(on_disk).ok();
+        if let Some(reason) = end.and_then(|end| self.guarded_end(&end)) {
+            self.found.guarded.push((shown, reason));
+        } else {
+            let warning = format!("`{shown}` is in no layer of the draft");
+            self.found.warnings.push(warning);
         }
     }
 

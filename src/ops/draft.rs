@@ -7,7 +7,7 @@ use crate::{
     archive::{
         ignore::IgnoreRules,
         tree::Kind,
-        walk::{self, FollowLinks},
+        walk::{self, FollowLinks, Seen},
     },
     kitfile::{
         Kitfile,
@@ -30,8 +30,12 @@ pub fn run(
         follow_links,
         keep_modes: false,
         strict: false,
-        // What is private must be listed: a folder that holds some is not taken as a whole.
-        guard: None,
+        // What is private must be listed: a folder that holds some is not taken as a whole. But a
+        // link to it must not become an element.
+        guard: Some(&|seen| match seen {
+            Seen::Path(_) => None,
+            Seen::End(_) => guard(seen),
+        }),
     };
     let found = walk::walk(context, &options, progress)?;
     let mut listing = Listing::default();
@@ -49,16 +53,22 @@ pub fn run(
             });
         }
     }
-    let kitfile = guess::draft(&listing).kitfile;
+    let guess::Draft { kitfile, left_out } = guess::draft(&listing);
     if kitfile.entries().is_empty() {
         return Err(Error::NothingToPack {
             path: context.to_owned(),
+            left_out: left_out
+                .into_iter()
+                .map(|left| format!("`{}` ({})", left.path, left.reason))
+                .collect(),
         });
     }
+    // What is left out of this Kitfile is told by the walk that packs it.
     Ok(kitfile)
 }
 
 /// Tells why a path stays out of a kit whose Kitfile nobody wrote.
-pub(super) fn guard(path: &str) -> Option<String> {
+pub(super) fn guard(seen: Seen<'_>) -> Option<String> {
+    let (Seen::Path(path) | Seen::End(path)) = seen;
     guess::never_taken(path).map(|reason| reason.to_string())
 }

@@ -36,10 +36,12 @@ pub enum Error {
         suggestion: Option<String>,
     },
     /// A directory without a Kitfile holds nothing that one could be drafted from.
-    #[error("{} holds nothing to pack", .path.display())]
+    #[error("{} holds nothing to pack{}", .path.display(), but_for(.left_out))]
     NothingToPack {
         /// The directory.
         path: PathBuf,
+        /// What it holds but a draft never takes, each with the reason.
+        left_out: Vec<String>,
     },
     /// A path that is a folder, where a file was asked for.
     #[error("`{path}` in {reference} is a folder")]
@@ -154,4 +156,15 @@ pub enum Error {
         /// What is wrong with it.
         damage: store::Damage,
     },
+}
+
+fn but_for(left_out: &[String]) -> String {
+    if left_out.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", but for what is only taken if a Kitfile names it: {}",
+            left_out.join(", ")
+        )
+    }
 }

@@ -379,16 +379,15 @@ fn check_bundle(context: &Path, entry: &Entry, found: &Found, index: usize) -> R
 pub fn emptiness(prepared: &Prepared, index: usize) -> Option<String> {
     let entry = &prepared.entries[index];
     let what = format!("{} `{}`", noun(entry.section), entry.path);
-    let rule = prepared
-        .found
-        .ignored_layers
-        .iter()
-        .find(|(layer, _)| *layer == index);
-    match rule {
-        Some((_, rule)) => Some(format!("{what} is left out by {rule}")),
-        None if prepared.found.tree.is_empty(index) => Some(format!("{what} holds no content")),
-        None => None,
+    // What a rule leaves out may hold something that another rule brings back.
+    if !prepared.found.tree.is_empty(index) {
+        return None;
     }
+    let mut ignored = prepared.found.ignored_layers.iter();
+    Some(match ignored.find(|(layer, _)| *layer == index) {
+        Some((_, rule)) => format!("{what} is left out ({rule}): its layer is empty"),
+        None => format!("{what} holds no content"),
+    })
 }
 
 /// Returns the digest line that scripts read.

@@ -13,7 +13,7 @@ use super::{
     ignore::IgnoreRules,
     pack::{self, Layer, Shape},
     tree::Kind,
-    walk::{FollowLinks, Found, Options, walk},
+    walk::{FollowLinks, Found, Options, Seen, walk},
 };
 use crate::{digest::Digest, progress::Silent};
 
@@ -193,8 +193,8 @@ fn what_the_guard_keeps_out_is_named() {
     let context = Context::new(&[("a/key", "x"), ("a/b", "y"), ("secret/c", "z")]);
     let found = context
         .walk_as(&["."], "", |options| {
-            options.guard = Some(&|path| match path {
-                "a/key" | "secret" => Some("private".to_owned()),
+            options.guard = Some(&|seen| match seen {
+                Seen::Path("a/key" | "secret") => Some("private".to_owned()),
                 _ => None,
             });
         })

@@ -99,7 +99,7 @@ fn every_link_that_cannot_be_packed_is_named_with_both_ends() {
                 LinkReason::Ignored("built-in rule: .git".to_owned())
             ),
             ("a/out", LinkReason::Outside),
-            ("a/round", LinkReason::Loop),
+            ("a/round", LinkReason::Circle),
             ("a/up", LinkReason::Loop),
         ]
     );
@@ -155,7 +155,7 @@ fn a_cache_snapshot_is_packed_as_real_files() {
     assert_eq!(names(&found, 0), ["model.safetensors"]);
     assert_eq!(found.tree.bytes(0), 7);
     assert!(
-        found.warnings[0].starts_with("the context is a cache snapshot: 1 links"),
+        found.warnings[0].starts_with("the context is a cache snapshot: 1 link is packed"),
         "{:?}",
         found.warnings
     );

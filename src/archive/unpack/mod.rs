@@ -38,6 +38,7 @@ use std::{
 };
 
 pub use layer::{Layer, Shape};
+pub(crate) use name::fits_windows;
 pub use reader::{Entry, Kind, TarReader};
 pub use report::{LayerReport, Report};
 
