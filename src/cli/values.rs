@@ -74,6 +74,18 @@ pub(crate) fn references(text: &str) -> Result<References, BadValue> {
         .map_err(|error| BadValue::new(error.to_string()))
 }
 
+/// Reads names that a kit is to get: a digest is not given, it is what the kit is.
+pub(crate) fn new_names(text: &str) -> Result<References, BadValue> {
+    let names = references(text)?;
+    match names.0.iter().find_map(Reference::digest) {
+        Some(digest) => Err(
+            BadValue::new(format!("a kit cannot be called by a digest: {digest}"))
+                .hint("give it a name, as in `repository:tag`"),
+        ),
+        None => Ok(names),
+    }
+}
+
 /// Names that were given as one argument.
 #[derive(Clone, Debug)]
 pub(crate) struct References(pub(crate) Vec<Reference>);

@@ -24,8 +24,10 @@ use crate::{
         hints::io_kind,
         human,
         kitfile_source::{self, Source},
-        values::{BadValue, References, references},
+        ui::Ui,
+        values::{BadValue, References, new_names},
     },
+    digest::Digest,
     kitfile::Kitfile,
     ops::{
         draft, kit,
@@ -57,11 +59,11 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// Name of the kit, with any number of tags: REPOSITORY[:TAG[,TAG...]]
-    #[arg(short, long, value_name = "NAME", value_parser = references)]
+    #[arg(short, long, value_name = "NAME", value_parser = new_names)]
     tag: Vec<References>,
     /// How layers are compressed: none
     #[arg(long, value_name = "METHOD", default_value = "none", hide_default_value = true, value_parser = compression)]
-    compression: (),
+    compression: Compression,
     /// List what would be packed, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -100,9 +102,16 @@ enum Links {
     Skip,
 }
 
-fn compression(text: &str) -> Result<(), BadValue> {
+/// How layers are compressed.
+// Not `()`: the parser takes a field of that type for one that is not there.
+#[derive(Clone, Copy, Debug)]
+enum Compression {
+    None,
+}
+
+fn compression(text: &str) -> Result<Compression, BadValue> {
     match text {
-        "none" => Ok(()),
+        "none" => Ok(Compression::None),
         "gzip" | "gzip-fastest" | "zstd" => Err(BadValue::new(format!(
             "compression '{text}' is not available yet in this version"
         ))
@@ -247,6 +256,10 @@ pub(super) fn tell_left_out(prepared: &Prepared, context: &Context) {
     for warning in &found.warnings {
         context.ui.warn(warning);
     }
+    if prepared.entries.is_empty() {
+        let warning = "the Kitfile names nothing to pack: the kit has no layers";
+        context.ui.warn(warning);
+    }
     for index in 0..prepared.entries.len() {
         if let Some(line) = pack::emptiness(prepared, index) {
             context.ui.warn(line);
@@ -328,25 +341,25 @@ fn print(
             Committed::AlreadyThere => {
                 ui.status(format_args!("Already saved {noun} layer: {digest}"));
             }
-            Committed::Healed => ui.warn(format_args!(
-                "the stored {noun} layer {digest} was damaged and has been replaced"
-            )),
+            Committed::Healed => warn_healed(ui, &format!("{noun} layer"), digest),
         }
     }
-    ui.status(match report.config_stored {
-        Committed::AlreadyThere => format!(
-            "Configuration already exists in storage: {}",
-            report.config.digest
-        ),
-        _ => format!("Saved configuration: {}", report.config.digest),
-    });
-    ui.status(match report.manifest_stored {
-        Committed::AlreadyThere => format!(
-            "Manifest already exists in storage: {}",
-            report.manifest.digest
-        ),
-        _ => format!("Saved manifest to storage: {}", report.manifest.digest),
-    });
+    let config = report.config.digest;
+    match report.config_stored {
+        Committed::Stored => ui.status(format_args!("Saved configuration: {config}")),
+        Committed::AlreadyThere => ui.status(format_args!(
+            "Configuration already exists in storage: {config}"
+        )),
+        Committed::Healed => warn_healed(ui, "configuration", config),
+    }
+    let manifest = report.manifest.digest;
+    match report.manifest_stored {
+        Committed::Stored => ui.status(format_args!("Saved manifest to storage: {manifest}")),
+        Committed::AlreadyThere => ui.status(format_args!(
+            "Manifest already exists in storage: {manifest}"
+        )),
+        Committed::Healed => warn_healed(ui, "manifest", manifest),
+    }
     for name in &options.names {
         ui.status(format_args!("Tagged {name}"));
     }
@@ -382,6 +395,12 @@ fn print(
         Format::Json => ui.json(&document),
         Format::Template(template) => ui.template(template, &to_value(&document)),
     }
+}
+
+fn warn_healed(ui: &Ui, what: &str, digest: Digest) {
+    ui.warn(format_args!(
+        "the stored {what} {digest} was damaged and has been replaced"
+    ));
 }
 
 /// Lists what would be packed.
