@@ -8,7 +8,7 @@ use super::{
     ui::output_failure,
 };
 use crate::{
-    archive::{self, bundle},
+    archive::{self, LinkProblem, LinkReason, bundle},
     config, filter, kitfile, ops, reference, store,
 };
 
@@ -61,16 +61,14 @@ impl From<archive::Error> for Failure {
         use archive::Error as E;
         let plain = |kind| Self::of(kind, &error);
         match &error {
-            E::Links(_) => plain(Kind::Failed).hint(
-                "--follow-links all packs what lies outside, --follow-links skip leaves links out",
-            ),
+            E::Links(problems) => links(problems),
             E::NoSuchPath { .. } => plain(Kind::NotFound)
                 .hint("the paths of a Kitfile are relative to the directory that is packed"),
             E::Special { .. } => plain(Kind::Failed).hint("without --strict it is left out"),
             E::ChangedWhilePacking { .. } => {
                 plain(Kind::Failed).hint("pack again when nothing writes there")
             }
-            E::Conflicts { .. } => plain(Kind::Failed).hint(
+            E::Conflicts { .. } => lines(&error).hint(
                 "--overwrite replaces files that differ, --ignore-existing keeps them, -d DIR unpacks elsewhere",
             ),
             E::Layer { .. } if error.is_damage() => plain(Kind::Damaged)
@@ -105,6 +103,33 @@ impl From<archive::Error> for Failure {
             | E::Changed { .. } => plain(Kind::Failed),
         }
     }
+}
+
+/// Returns the failure of a message with several lines: the first is the message.
+fn lines(error: &archive::Error) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().trim_end_matches(':');
+    lines.fold(Failure::new(Kind::Failed, first), |failure, line| {
+        failure.detail(line.trim_start())
+    })
+}
+
+fn links(problems: &[LinkProblem]) -> Failure {
+    let message = match problems.len() {
+        1 => "a link cannot be packed".to_owned(),
+        count => format!("{count} links cannot be packed"),
+    };
+    let failure = Failure::new(Kind::Failed, message);
+    let failure = problems.iter().fold(failure, |failure, problem| {
+        failure.detail(problem.to_string())
+    });
+    let outside = |problem: &LinkProblem| problem.reason == LinkReason::Outside;
+    failure.hint(if problems.iter().any(outside) {
+        "--follow-links all packs what lies outside, --follow-links skip leaves links out"
+    } else {
+        "mend or remove them, or leave all links out with --follow-links skip"
+    })
 }
 
 impl From<ops::Error> for Failure {
