@@ -9,11 +9,20 @@ use std::{
 use super::Error;
 use crate::platform;
 
-/// Removes the file `path` of an earlier run, if there is one.
+/// Removes the file `path` of an earlier run, if there is one, for good: it must not come back
+/// after a power cut in the middle of the run that begins now.
 pub fn clear(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(path, error)),
-        _ => Ok(()),
+        Ok(()) => platform::sync_dir(folder_of(path)).map_err(|error| write_error(path, error)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(write_error(path, error)),
     }
 }
 
@@ -22,15 +31,22 @@ pub fn announce(path: &Path, text: &str) -> Result<(), Error> {
     let mut part = path.as_os_str().to_owned();
     part.push(format!(".part-{}", std::process::id()));
     let part = PathBuf::from(part);
-    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
-    File::create(&part)
+    let done = File::create(&part)
         .and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()
         })
         .and_then(|()| fs::rename(&part, path))
-        .and_then(|()| platform::sync_dir(parent.unwrap_or(Path::new("."))))
-        .map_err(|error| write_error(path, error))
+        .and_then(|()| platform::sync_dir(folder_of(path)));
+    done.map_err(|error| {
+        let _ = fs::remove_file(&part); // the first error is the one to tell
+        write_error(path, error)
+    })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn write_error(path: &Path, source: io::Error) -> Error {

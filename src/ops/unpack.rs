@@ -53,6 +53,15 @@ pub struct Report {
     pub files: unpack::Report,
 }
 
+/// Takes the ready file of an earlier run away. To be called before anything that can fail, so
+/// that a run that fails leaves none behind.
+pub fn withdraw_ready_file(options: &Options) -> Result<(), Error> {
+    match &options.ready_file {
+        Some(path) => Ok(ready::clear(path)?),
+        None => Ok(()),
+    }
+}
+
 /// Unpacks `kit`. Layers that held stay although another one failed; a second run completes.
 pub fn run(
     kit: &Kit,
@@ -61,9 +70,6 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let selection = select(kit, options)?;
-    if let Some(path) = &options.ready_file {
-        ready::clear(path)?;
-    }
     let mut unpack = Unpack::begin(
         &options.target,
         unpack::Options {

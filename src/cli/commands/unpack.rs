@@ -120,6 +120,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         threads: args.threads,
         ready_file: args.ready_file.clone(),
     };
+    if !args.dry_run {
+        unpack::withdraw_ready_file(&options)?;
+    }
     let store = context.store("kit unpack")?;
     let progress = context.progress();
     let kit = kit::open(&store, &reference, &progress)?;
