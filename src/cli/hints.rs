@@ -8,9 +8,13 @@ use super::{
     ui::output_failure,
 };
 use crate::{
-    archive::{self, LinkProblem, LinkReason, bundle},
+    archive::{self, Conflict, LinkProblem, LinkReason, Obstacle, bundle},
     config, filter, kitfile, ops, reference, store,
 };
+
+/// What can be done about a damaged blob.
+const HEAL: &str =
+    "`kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it";
 
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
@@ -37,18 +41,19 @@ impl From<store::Error> for Failure {
                     names => failure.hint(format!("there is {}", listed(names))),
                 }
             }
-            E::Missing { .. } | E::Damaged { .. } => plain(Kind::Damaged)
-                .hint("`kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it"),
+            E::Missing { .. } | E::Damaged { .. } => plain(Kind::Damaged).hint(HEAL),
             E::BadManifest { .. } | E::TooLarge { .. } | E::WrongSize { .. } => {
                 plain(Kind::Damaged)
             }
-            E::Undecidable { kit, .. } => plain(Kind::Damaged)
-                .hint(format!("remove {kit}, or mend it by packing or loading it again")),
+            E::Undecidable { kit, .. } => plain(Kind::Damaged).hint(format!(
+                "remove {kit}, or mend it by packing or loading it again"
+            )),
             E::PartlyRebuilt { .. } | E::IndexLost { .. } => {
                 plain(Kind::Damaged).hint("run `kit verify --repair`")
             }
-            E::Busy { .. } => plain(Kind::Busy)
-                .hint("try again later, or wait longer with --lock-timeout"),
+            E::Busy { .. } => {
+                plain(Kind::Busy).hint("try again later, or wait longer with --lock-timeout")
+            }
             E::Newer { .. } | E::Unlockable { .. } => plain(Kind::Failed),
             E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
             E::Interrupted => plain(Kind::Interrupted),
@@ -68,11 +73,16 @@ impl From<archive::Error> for Failure {
             E::ChangedWhilePacking { .. } => {
                 plain(Kind::Failed).hint("pack again when nothing writes there")
             }
-            E::Conflicts { .. } => lines(&error).hint(
-                "--overwrite replaces files that differ, --ignore-existing keeps them, -d DIR unpacks elsewhere",
-            ),
-            E::Layer { .. } if error.is_damage() => plain(Kind::Damaged)
-                .hint("`kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it"),
+            E::Conflicts { conflicts, .. } => {
+                let differs = |it: &Conflict| it.obstacle == Obstacle::Different;
+                lines(&error).hint(if conflicts.iter().any(differs) {
+                    "--overwrite replaces files that differ, --ignore-existing keeps them, -d DIR unpacks elsewhere"
+                } else {
+                    "move that away, or unpack elsewhere with -d DIR"
+                })
+            }
+            E::Layer { cause, .. } if matches!(**cause, E::Read(_)) => unreadable(&error, cause),
+            E::Layer { .. } if error.is_damage() => plain(Kind::Damaged).hint(HEAL),
             E::Layer { .. }
             | E::Damaged { .. }
             | E::Size { .. }
@@ -92,9 +102,7 @@ impl From<archive::Error> for Failure {
             E::ReadFile { source, .. }
             | E::WriteLayer { source, .. }
             | E::Target { source, .. }
-            | E::Write { source, .. } => {
-                Self::of(io_kind(source), &error).with_space_hint(source)
-            }
+            | E::Write { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
             E::Interrupted => plain(Kind::Interrupted),
             E::Read(_)
             | E::NotAFolder { .. }
@@ -102,6 +110,18 @@ impl From<archive::Error> for Failure {
             | E::NameNotUnicode { .. }
             | E::Changed { .. } => plain(Kind::Failed),
         }
+    }
+}
+
+/// Returns the failure of a layer whose bytes `cause` kept from being read.
+fn unreadable(error: &archive::Error, cause: &archive::Error) -> Failure {
+    let source = std::error::Error::source(cause).and_then(|it| it.downcast_ref::<io::Error>());
+    let store = source.and_then(|it| it.get_ref()?.downcast_ref());
+    match store {
+        Some(store::Error::Damaged { .. } | store::Error::Missing { .. }) => {
+            Failure::of(Kind::Damaged, error).hint(HEAL)
+        }
+        _ => Failure::of(source.map_or(Kind::Failed, io_kind), error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::{self, Read},
     num::NonZeroUsize,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
@@ -20,7 +21,7 @@ use crate::{
     kitfile::Section,
     oci::Encoding,
     progress::Progress,
-    store::Store,
+    store::{self, Store},
 };
 
 /// The name under which the Kitfile is written.
@@ -148,7 +149,26 @@ pub fn describe(layer: &Layer) -> String {
     }
 }
 
-fn source(store: &Store, layer: &Layer) -> Result<unpack::Layer<File>, Error> {
+/// The bytes of a blob, or why there are none. What is gone or cut off is found when it is
+/// opened, what was changed when it is read; either way the other layers are unpacked.
+enum Blob {
+    Open(File),
+    Unusable(Option<store::Error>),
+}
+
+impl Read for Blob {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(file) => file.read(buffer),
+            Self::Unusable(why) => Err(match why.take() {
+                Some(why) => io::Error::other(why),
+                None => io::ErrorKind::BrokenPipe.into(),
+            }),
+        }
+    }
+}
+
+fn source(store: &Store, layer: &Layer) -> Result<unpack::Layer<Blob>, Error> {
     let descriptor = &layer.descriptor;
     let shape = match layer.layer_type.encoding {
         Encoding::Tar => Shape::Tar,
@@ -170,6 +190,9 @@ fn source(store: &Store, layer: &Layer) -> Result<unpack::Layer<File>, Error> {
         diff_id: layer.entry.diff_id,
         prefix: layer.prefix().unwrap_or_default().as_bytes().to_vec(),
         shape,
-        read: store.open_blob(&descriptor.digest, descriptor.size)?,
+        read: match store.open_blob(&descriptor.digest, descriptor.size) {
+            Ok(file) => Blob::Open(file),
+            Err(why) => Blob::Unusable(Some(why)),
+        },
     })
 }

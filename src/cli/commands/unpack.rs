@@ -198,11 +198,7 @@ fn filter(args: &Args) -> Result<Filter, Failure> {
 
 /// Says in one line what became of the files.
 fn summary(files: &Files) -> String {
-    let mut parts = vec![format!(
-        "{} written ({})",
-        human::count(files.written, "file"),
-        human::bytes(files.bytes)
-    )];
+    let mut parts = vec![format!("{} written", human::count(files.written, "file"))];
     for (count, what) in [
         (files.replaced, "replaced"),
         (files.completed, "completed"),
@@ -213,7 +209,7 @@ fn summary(files: &Files) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    parts.join(", ")
+    format!("{} ({})", parts.join(", "), human::bytes(files.bytes))
 }
 
 /// Lists the files that are selected.
