@@ -21,6 +21,7 @@ mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod list; // the kits there are
 mod load; // kits out of image layouts
+mod pack; // `kit pack`
 mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
@@ -29,6 +30,7 @@ mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
+mod unpack; // `kit unpack`
 mod unpack_output; // what unpack prints for programs
 mod verify; // finding and setting aside damage
 

@@ -10,7 +10,7 @@ pub(crate) mod trees;
 
 pub(crate) use layout::Layout;
 pub(crate) use output::Output;
-pub(crate) use sandbox::Sandbox;
+pub(crate) use sandbox::{Sandbox, set_mode};
 
 use std::{
     path::{Path, PathBuf},

@@ -1,0 +1,266 @@
+//! Links are judged by where they end, and never dropped without a word.
+#![cfg(unix)]
+
+use std::fs;
+
+use snapbox::{assert_data_eq, str};
+
+use super::{code, would_hold};
+use crate::support::{Sandbox, trees::Fingerprint};
+
+#[test]
+fn links_inside_are_packed_as_what_they_lead_to() {
+    let kit = Sandbox::new();
+    kit.file(
+        "Kitfile",
+        "model:\n  path: latest.bin\ncode:\n  - path: src\n",
+    );
+    kit.file("store/v2.bin", "weights")
+        .exec("tools/run.sh", "#!/bin/sh\n");
+    kit.symlink("store/v2.bin", "latest.bin");
+    kit.symlink("../tools", "src/tools")
+        .symlink("tools/run.sh", "src/again");
+    kit.file("src/a", "a");
+    assert_data_eq!(
+        kit.run(["pack", ".", "-t", "l:1"]).hide_digests(),
+        str![[r#"
+Model saved: sha256:[DIGEST]
+[stderr]
+Saved model layer: sha256:[DIGEST]
+Saved code layer: sha256:[DIGEST]
+Saved configuration: sha256:[DIGEST]
+Saved manifest to storage: sha256:[DIGEST]
+Tagged l:1
+[exit 0]
+
+"#]]
+    );
+    kit.run(["unpack", "l:1", "-d", "out"]).success();
+    assert_data_eq!(
+        format!("{:?}", Fingerprint::of(&kit.path("out"), true)),
+        str![[r#"
+Kitfile file 44256890071a
+latest.bin file 9a129038d9a0
+src folder
+src/a file ca978112ca1b
+src/again exec a8076d3d28d2
+src/tools folder
+src/tools/run.sh exec a8076d3d28d2
+
+"#]]
+    );
+}
+
+#[test]
+fn links_that_cannot_be_packed_are_all_named_with_both_ends() {
+    let kit = Sandbox::new();
+    code(&kit, ".");
+    kit.file(".kitignore", "secret\n");
+    kit.file("a", "a")
+        .file("secret", "s")
+        .file("../outside", "o");
+    kit.symlink("../outside", "out")
+        .symlink("secret", "to-ignored")
+        .symlink("gone", "to-nothing")
+        .symlink("..", "deep/up")
+        .symlink("loop-b", "loop-a")
+        .symlink("loop-a", "loop-b")
+        .symlink("a/b", "through-a-file")
+        .symlink(".git/HEAD", "to-litter")
+        .file(".git/HEAD", "h");
+    assert_data_eq!(
+        kit.run(["pack", "."]),
+        str![[r#"
+[stderr]
+error: 8 links cannot be packed
+  `deep/up` -> `..` leads back to a folder it lies in
+  `loop-a` -> `loop-b` is part of a circle of links
+  `loop-b` -> `loop-a` is part of a circle of links
+  `out` -> `../outside` leads outside the context
+  `through-a-file` -> `a/b` leads to nothing
+  `to-ignored` -> `secret` leads to what is ignored (.kitignore:1: secret)
+  `to-litter` -> `.git/HEAD` leads to what is ignored (built-in rule: .git)
+  `to-nothing` -> `gone` leads to nothing
+hint: --follow-links all packs what lies outside, --follow-links skip leaves links out
+[exit 1]
+
+"#]]
+    );
+}
+
+#[test]
+fn all_takes_what_lies_outside_and_lists_it() {
+    let kit = Sandbox::new();
+    code(&kit, ".");
+    kit.file("a", "a")
+        .file("../outside", "o")
+        .file("../folder/deep/x", "x");
+    kit.symlink("../outside", "out")
+        .symlink("../folder", "folder");
+    assert_data_eq!(
+        kit.run(["pack", ".", "--follow-links", "context"]),
+        str![[r#"
+[stderr]
+error: 2 links cannot be packed
+  `folder` -> `../folder` leads outside the context
+  `out` -> `../outside` leads outside the context
+hint: --follow-links all packs what lies outside, --follow-links skip leaves links out
+[exit 1]
+
+"#]]
+    );
+    assert_data_eq!(
+        kit.run(["pack", ".", "--follow-links", "all", "-t", "l:1"])
+            .hide_digests(),
+        str![[r#"
+Model saved: sha256:[DIGEST]
+[stderr]
+warning: `folder` is packed from outside the context: `[ROOT]/folder`
+warning: `out` is packed from outside the context: `[ROOT]/outside`
+Saved code layer: sha256:[DIGEST]
+Saved configuration: sha256:[DIGEST]
+Saved manifest to storage: sha256:[DIGEST]
+Tagged l:1
+[exit 0]
+
+"#]]
+    );
+    kit.run(["unpack", "l:1", "-d", "out2"]).success();
+    assert_eq!(fs::read(kit.path("out2/folder/deep/x")).unwrap(), b"x");
+    // What leads nowhere is an error all the same.
+    kit.symlink("gone", "to-nothing");
+    assert_data_eq!(
+        kit.run(["pack", ".", "--follow-links", "all"]),
+        str![[r#"
+[stderr]
+error: a link cannot be packed
+  `to-nothing` -> `gone` leads to nothing
+hint: mend or remove them, or leave all links out with --follow-links skip
+[exit 1]
+
+"#]]
+    );
+}
+
+#[test]
+fn skip_leaves_links_out_and_names_each() {
+    let kit = Sandbox::new();
+    kit.file(
+        "Kitfile",
+        "model:\n  path: link.bin\ncode:\n  - path: src\n",
+    );
+    kit.file("src/a", "a").file("v2.bin", "v");
+    kit.symlink("v2.bin", "link.bin")
+        .symlink("a", "src/b")
+        .symlink("gone", "src/c");
+    assert_data_eq!(
+        kit.run(["pack", ".", "--follow-links", "skip"])
+            .hide_digests(),
+        str![[r#"
+Model saved: sha256:[DIGEST]
+[stderr]
+warning: `link.bin` is a link to `v2.bin` and is not packed
+warning: `src/b` is a link to `a` and is not packed
+warning: `src/c` is a link to `gone` and is not packed
+warning: model `link.bin` holds no content
+Saved model layer: sha256:[DIGEST]
+Saved code layer: sha256:[DIGEST]
+Saved configuration: sha256:[DIGEST]
+Saved manifest to storage: sha256:[DIGEST]
+[exit 0]
+
+"#]]
+    );
+}
+
+#[test]
+fn a_layer_below_a_link_that_leads_outside_is_refused() {
+    let kit = Sandbox::new();
+    code(&kit, "sub/x");
+    kit.file("../folder/x", "x").symlink("../folder", "sub");
+    assert_data_eq!(
+        kit.run(["pack", "."]),
+        str![[r#"
+[stderr]
+error: a link cannot be packed
+  `sub` -> `../folder` leads outside the context
+hint: --follow-links all packs what lies outside, --follow-links skip leaves links out
+[exit 1]
+
+"#]]
+    );
+}
+
+#[test]
+fn a_cache_snapshot_packs_as_real_files() {
+    let kit = Sandbox::new();
+    let snapshot = "models--org--net/snapshots/abc";
+    kit.file("models--org--net/blobs/1234", "weights")
+        .dir(snapshot);
+    kit.symlink("../../blobs/1234", format!("{snapshot}/model.safetensors"));
+    kit.file(
+        format!("{snapshot}/Kitfile"),
+        "model:\n  path: model.safetensors\n",
+    );
+    assert_data_eq!(
+        kit.run(["pack", snapshot, "-t", "hf:1"]).hide_digests(),
+        str![[r#"
+Model saved: sha256:[DIGEST]
+[stderr]
+warning: the context is a cache snapshot: 1 link is packed as what it leads to in `[WORK]/models--org--net/blobs`
+Saved model layer: sha256:[DIGEST]
+Saved configuration: sha256:[DIGEST]
+Saved manifest to storage: sha256:[DIGEST]
+Tagged hf:1
+[exit 0]
+
+"#]]
+    );
+    kit.run(["unpack", "hf:1", "-d", "out"]).success();
+    assert_eq!(
+        fs::read(kit.path("out/model.safetensors")).unwrap(),
+        b"weights"
+    );
+    // A link from there to another place is still outside.
+    kit.file("other", "o")
+        .symlink("../../../other", format!("{snapshot}/x"));
+    kit.file(format!("{snapshot}/Kitfile"), "code:\n  - path: .\n");
+    let output = kit.run(["pack", snapshot]).exits(1);
+    assert!(
+        output.stderr.contains("leads outside the context"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_linked_context_and_hard_links_are_nothing_special() {
+    let kit = Sandbox::new();
+    kit.file("real/Kitfile", "code:\n  - path: .\n")
+        .file("real/a", "a");
+    fs::hard_link(kit.path("real/a"), kit.path("real/b")).unwrap();
+    kit.symlink("real", "linked");
+    let digest = kit.run(["pack", "real"]).success();
+    assert_eq!(kit.run(["pack", "linked"]).success(), digest);
+    fs::remove_file(kit.path("real/b")).unwrap();
+    kit.file("real/b", "a");
+    assert_eq!(kit.run(["pack", "linked"]).success(), digest);
+}
+
+#[test]
+fn a_mistyped_word_gets_a_suggestion() {
+    let kit = Sandbox::new();
+    code(&kit, ".");
+    kit.file("a", "a");
+    assert_eq!(would_hold(&kit), "a");
+    assert_data_eq!(
+        kit.run(["pack", ".", "--follow-links", "contxt"]),
+        str![[r#"
+[stderr]
+error: invalid value 'contxt' for '--follow-links <WHICH>'
+hint: did you mean 'context'?
+hint: possible values: context, all, skip
+[exit 2]
+
+"#]]
+    );
+}
