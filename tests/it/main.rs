@@ -26,6 +26,7 @@ mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod remove; // taking names and kits away
+mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
 mod support; // the sandbox and what tests are built from

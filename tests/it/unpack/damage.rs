@@ -273,7 +273,9 @@ fn kits_that_contradict_themselves_are_refused_before_anything_is_written() {
     let config = json!({"code": [{"path": "a", "digest": right, "diffId": wrong}]});
     store(&kit, &config, &[("code", a.clone())]);
     let output = kit.run(["unpack", "odd:1", "-d", "out"]);
-    assert_data_eq!(output.hide_digests(), str![[r#"
+    assert_data_eq!(
+        output.hide_digests(),
+        str![[r#"
 [stderr]
 Unpacking to [WORK]/out
 Unpacking code `a`
@@ -282,7 +284,8 @@ error: cannot unpack code `a` (sha256:[DIGEST])
 hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it
 [exit 5]
 
-"#]]);
+"#]]
+    );
     assert!(!kit.path("out/a").exists());
     let config = json!({"code": [{"path": "a", "digest": right, "diffId": right}]});
     store(&kit, &config, &[("code", a)]);

@@ -124,12 +124,15 @@ fn json_and_templates_tell_what_became_of_the_files() {
         kit.run(line.iter().chain(&["{{ .Equal }}"])).success(),
         "4\n"
     );
-    assert_data_eq!(kit.run(line.iter().chain(&["{{ .Eqaul }}"])), str![[r#"
+    assert_data_eq!(
+        kit.run(line.iter().chain(&["{{ .Eqaul }}"])),
+        str![[r#"
 [stderr]
 error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Reference, .Replaced, .Written
 [exit 2]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
