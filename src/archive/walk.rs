@@ -16,7 +16,7 @@ use super::{
     ignore::{Cover, Decider, IgnoreRules},
     link::Links,
     names::{Unfit, clashes, list},
-    owners::Owners,
+    owners::{Owners, check_paths},
     tree::{Kind, Node, ROOT, Tree},
     unpack::fits_windows,
 };
@@ -80,28 +80,7 @@ pub fn walk(
     progress: &dyn Progress,
 ) -> Result<Found, Error> {
     let root = fs::canonicalize(context).map_err(|source| Error::read_file(context, source))?;
-    for layer in options.layers {
-        let path = context.join(layer);
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Err(Error::NoSuchPath {
-                    path: layer.clone(),
-                });
-            }
-            Err(source) => return Err(Error::read_file(&path, source)),
-        };
-        if !(metadata.is_file() || metadata.is_dir() || metadata.is_symlink()) {
-            return Err(Error::NotFileOrFolder {
-                path: layer.clone(),
-            });
-        }
-    }
+    check_paths(context, options.layers)?;
     let mut walk = Walk {
         options,
         progress,
@@ -379,13 +358,8 @@ impl Walk<'_> {
     ) -> Result<(), Error> {
         let parent = self.ensure(above, folder)?;
         let index = push_folder(&mut self.found.tree, parent, name, next)?;
-        give_folder(
-            &mut self.found.tree,
-            &self.owners,
-            &self.path,
-            index,
-            next.owner,
-        );
+        self.owners
+            .give(&mut self.found.tree, &self.path, index, next.owner);
         Ok(())
     }
 
@@ -421,7 +395,7 @@ impl Walk<'_> {
             let path = self.path[..end].to_vec();
             let owner = current.owner;
             parent = push_folder(&mut self.found.tree, parent, &name, current)?;
-            give_folder(&mut self.found.tree, &self.owners, &path, parent, owner);
+            self.owners.give(&mut self.found.tree, &path, parent, owner);
         }
         Ok(parent)
     }
@@ -510,18 +484,6 @@ fn push_folder(
 
 fn push(tree: &mut Tree, parent: u32, name: &[u8], node: Node) -> Result<u32, Error> {
     tree.push(parent, name, node).ok_or(Error::TooManyFiles)
-}
-
-/// Gives a folder to the layer that owns it and to those that lie below it.
-fn give_folder(tree: &mut Tree, owners: &Owners, path: &[u8], node: u32, owner: Option<usize>) {
-    if let Some(owner) = owner {
-        tree.give(node, owner);
-    }
-    for layer in owners.below(path) {
-        if Some(*layer) != owner {
-            tree.give(node, *layer);
-        }
-    }
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
