@@ -25,6 +25,7 @@ mod pack; // `kit pack`
 mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
+mod reference_command_line; // what KitOps takes is taken, or listed as missing
 mod remove; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts

@@ -159,10 +159,10 @@ docs README.md (1 file, 7 B)
             "pack",
             "--dry-run",
             "--format",
-            "{{ range . }}{{ .Path }} {{ end }}"
+            "{{ range . }}{{ .Path }};{{ end }}"
         ]),
         str![[r#"
-net.bin README.md 
+net.bin;README.md;
 [exit 0]
 
 "#]]
