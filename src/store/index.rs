@@ -71,7 +71,10 @@ pub(super) struct Names {
 pub(super) struct Rebuilt {
     /// What was wrong with the index.
     pub(super) problem: String,
-    /// Names that were not taken over because their manifest is missing or damaged.
+    /// Names whose manifest is missing or damaged. They stay, so that what they need is not taken
+    /// for needless.
+    broken: Vec<String>,
+    /// Names that could not be taken over because they are none.
     pub(super) dropped: Vec<String>,
     /// Whether other names may be lost, of which nothing is known any more.
     pub(super) is_partial: bool,
@@ -131,10 +134,11 @@ impl Names {
             "the index of the store was lost ({}): its names were restored from the log",
             rebuilt.problem
         ));
+        for name in &rebuilt.broken {
+            progress.warn(&format!("the manifest of {name} is missing or damaged"));
+        }
         for name in &rebuilt.dropped {
-            progress.warn(&format!(
-                "{name} could not be restored: its manifest is missing or damaged"
-            ));
+            progress.warn(&format!("{name} could not be restored: it is no name"));
         }
     }
 }
@@ -209,22 +213,28 @@ fn has_blobs(store: &Store) -> bool {
     fs::read_dir(store.blobs_dir()).is_ok_and(|mut listing| listing.next().is_some())
 }
 
-/// Puts the names together from the log: those whose manifest is there and right.
+/// Puts the names together from the log, those whose manifest is lost included.
 fn rebuild(store: &Store, history: &names_log::History, problem: String) -> Names {
     let mut names = Names::default();
-    let mut dropped = Vec::new();
+    let (mut broken, mut dropped) = (Vec::new(), Vec::new());
     for (name, digest) in history.names() {
-        let parsed = Reference::parse(name).ok();
-        match (parsed, describe(store, digest)) {
-            (Some(parsed), Some(descriptor)) => names.entries.push(Entry {
-                name: parsed.repository().is_some().then_some(parsed),
-                descriptor,
-            }),
-            _ => dropped.push(name.to_owned()),
-        }
+        let Ok(parsed) = Reference::parse(name) else {
+            dropped.push(name.to_owned());
+            continue;
+        };
+        let descriptor = describe(store, digest).unwrap_or_else(|| {
+            broken.push(name.to_owned());
+            // How long it was nobody knows any more; naming the kit again sets it right.
+            Descriptor::new(media_type::MANIFEST, digest, 0)
+        });
+        names.entries.push(Entry {
+            name: parsed.repository().is_some().then_some(parsed),
+            descriptor,
+        });
     }
     names.rebuilt = Some(Rebuilt {
         problem,
+        broken,
         dropped,
         is_partial: false,
     });
@@ -363,52 +373,9 @@ fn write(store: &Store, session: &Session, content: &[u8]) -> Result<(), Error> 
     platform::sync_dir(&store.root).map_err(Error::io("sync", &store.root))
 }
 
-/// Calls the kit `descriptor` by `name`, and keeps the rule that for one kit in one repository
-/// there are either tags or exactly one entry with the digest.
-pub(super) fn set_name(
-    entries: &mut Vec<Entry>,
-    name: Option<&Reference>,
-    descriptor: &Descriptor,
-) {
-    let named = |name: Option<Reference>| Entry {
-        name,
-        descriptor: descriptor.clone(),
-    };
-    let Some(name) = name.filter(|name| name.repository().is_some()) else {
-        let entry = named(None);
-        if !entries.iter().any(|other| other.is_same_kit(&entry)) {
-            entries.push(entry);
-        }
-        return;
-    };
-    if name.tag().is_none() {
-        let entry = named(Some(name.with_digest(descriptor.digest)));
-        if !entries.iter().any(|other| other.is_same_kit(&entry)) {
-            entries.push(entry);
-        }
-        return;
-    }
-    let entry = named(Some(name.clone()));
-    let moved = entries
-        .iter()
-        .position(|other| other.name.as_ref() == Some(name))
-        .map(|position| entries.remove(position))
-        .filter(|old| old.descriptor.digest != descriptor.digest);
-    entries.retain(|other| !other.is_same_kit(&entry) || other.tag().is_some());
-    entries.push(entry);
-    if let Some(old) = moved
-        && !entries.iter().any(|other| other.is_same_kit(&old))
-    {
-        entries.push(Entry {
-            name: Some(name.with_digest(old.descriptor.digest)),
-            descriptor: old.descriptor,
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::naming, *};
 
     fn kit(content: &str) -> Descriptor {
         Descriptor {
@@ -417,57 +384,6 @@ mod tests {
             size: content.len() as u64,
             annotations: BTreeMap::new(),
             artifact_type: None,
-        }
-    }
-
-    /// Applies `(name, kit)` in order and returns what is in the index then.
-    fn after(steps: &[(&str, &str)]) -> Vec<String> {
-        let mut entries = Vec::new();
-        for (name, content) in steps {
-            let name = (!name.is_empty()).then(|| Reference::parse(name).unwrap());
-            set_name(&mut entries, name.as_ref(), &kit(content));
-        }
-        let mut names: Vec<String> = entries.iter().map(Entry::log_name).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_kit_in_a_repository_has_either_tags_or_one_entry_with_its_digest() {
-        let digest = |content: &str| Digest::of(content.as_bytes()).to_string();
-        let at = |repository: &str, content: &str| format!("{repository}@{}", digest(content));
-        for (steps, expected) in [
-            (vec![("a:1", "x")], vec!["a:1".to_owned()]),
-            (vec![("a:1", "x"), ("a:1", "x")], vec!["a:1".to_owned()]),
-            // A tag that moves leaves the old kit under its digest,
-            (
-                vec![("a:1", "x"), ("a:1", "y")],
-                vec!["a:1".to_owned(), at("a", "x")],
-            ),
-            // unless another tag of the repository leads to it.
-            (
-                vec![("a:1", "x"), ("a:2", "x"), ("a:1", "y")],
-                vec!["a:1".to_owned(), "a:2".to_owned()],
-            ),
-            (
-                vec![("a:1", "x"), ("b:2", "x"), ("a:1", "y")],
-                vec!["a:1".to_owned(), at("a", "x"), "b:2".to_owned()],
-            ),
-            // A tag takes the place of the digest; the digest adds nothing to a tag.
-            (
-                vec![(&*at("a", "x"), "x"), ("a:1", "x")],
-                vec!["a:1".to_owned()],
-            ),
-            (
-                vec![("a:1", "x"), (&*at("a", "x"), "x")],
-                vec!["a:1".to_owned()],
-            ),
-            (
-                vec![("", "x"), ("", "x"), ("a:1", "x")],
-                vec!["a:1".to_owned(), digest("x")],
-            ),
-        ] {
-            assert_eq!(after(&steps), expected, "{steps:?}");
         }
     }
 
@@ -481,12 +397,12 @@ mod tests {
         foreign
             .annotations
             .insert("other".to_owned(), "kept".to_owned());
-        set_name(
+        naming::set_name(
             &mut names.entries,
             Some(&Reference::parse("a:1").unwrap()),
             &kit("x"),
         );
-        set_name(&mut names.entries, None, &foreign);
+        naming::set_name(&mut names.entries, None, &foreign);
         let read = Names::from_index(Index::parse(&names.to_bytes()).unwrap());
         assert_eq!(read.entries, names.entries);
         assert_eq!(read.problems.len(), 1);

@@ -23,7 +23,7 @@
 //! that leads nowhere. What a disk or another program does to blobs afterwards is noticed when
 //! they are read: everything that is handed out is verified.
 //!
-//! The rooms: `lock` (who works with the store), `index` and `names_log` (names), `blob` (reading),
+//! The rooms: `lock` (who works with the store), `index`, `naming` and `names_log` (names), `blob` (reading),
 //! `writer` (adding), `identity` (what need not be read again), `needs` (what a kit consists of),
 //! `remove`, `prune`, `verify`.
 
@@ -33,6 +33,7 @@ mod identity;
 mod index;
 mod lock;
 mod names_log;
+mod naming;
 mod needs;
 mod prune;
 mod remove;

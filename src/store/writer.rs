@@ -21,7 +21,7 @@ use super::{
     identity::{self, Stamps},
     index,
     lock::{self, StoreLock},
-    needs, prune,
+    naming, needs, prune,
 };
 
 /// How much is believed of a blob that seems to be there.
@@ -207,10 +207,10 @@ impl<'a> Writer<'a> {
         self.flush()?;
         index::update(self.store, &self.lock.session, self.progress, |entries| {
             if names.is_empty() {
-                index::set_name(entries, None, descriptor);
+                naming::set_name(entries, None, descriptor);
             }
             for name in names {
-                index::set_name(entries, Some(&name.clone().or_latest()), descriptor);
+                naming::set_name(entries, Some(&name.clone().or_latest()), descriptor);
             }
         })
     }
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
     ) -> Result<Vec<Change>, Error> {
         index::update(self.store, &self.lock.session, self.progress, |entries| {
             for name in names {
-                index::set_name(entries, Some(&name.clone().or_latest()), descriptor);
+                naming::set_name(entries, Some(&name.clone().or_latest()), descriptor);
             }
         })
     }

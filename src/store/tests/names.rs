@@ -119,18 +119,28 @@ fn a_lost_index_is_restored_from_the_log_and_says_so() {
 }
 
 #[test]
-fn a_name_whose_manifest_is_gone_is_not_restored_and_nothing_is_pruned_then() {
+fn a_name_whose_manifest_is_gone_stays_and_guards_its_layers_until_the_kit_is_whole_or_removed() {
     let room = Room::new();
     room.pack(&["a:1"], "one");
     let lost = room.pack(&["b:1"], "two");
     fs::remove_file(room.store.index_path()).unwrap();
     fs::remove_file(room.store.blob_path(&lost.digest)).unwrap();
     let told = Told::default();
-    assert_eq!(room.store.entries(&told).unwrap().len(), 1);
+    assert_eq!(room.store.entries(&told).unwrap().len(), 2);
     assert!(told.lines()[1].contains("b:1"), "{:?}", told.lines());
+    // Whatever else is named meanwhile.
+    room.pack(&["c:1"], "three");
     let plan = room.store.plan_prune(None, &Silent);
-    assert!(matches!(plan, Err(Error::PartlyRebuilt { .. })));
+    assert!(
+        matches!(&plan, Err(Error::Undecidable { kit, .. }) if kit == "b:1"),
+        "{plan:?}"
+    );
     assert!(room.has_blob("two"));
+
+    assert_eq!(room.pack(&["d:1"], "two"), lost);
+    assert_eq!(room.names(), ["a:1", "b:1", "c:1", "d:1"]);
+    assert!(room.verify(false).is_sound());
+    assert!(room.store.plan_prune(None, &Silent).is_ok());
 }
 
 #[test]

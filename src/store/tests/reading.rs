@@ -262,7 +262,7 @@ fn a_kit_that_is_wrong_about_a_size_does_not_cost_a_right_blob() {
     let descriptor = Descriptor::of(media_type::MANIFEST, &manifest.to_bytes());
     let session = &lock::shared(&room.store, &Silent).unwrap().session;
     index::update(&room.store, session, &Silent, |entries| {
-        index::set_name(entries, Some(&reference("b:1")), &descriptor);
+        naming::set_name(entries, Some(&reference("b:1")), &descriptor);
     })
     .unwrap();
     drop(writer);
