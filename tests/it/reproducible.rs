@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use crate::support::{Sandbox, digest, reference_tar, set_mode};
+use crate::support::{Sandbox, digest, reference_tar};
 
 /// The manifest digest of [`project`]. It is a promise to every registry that holds such a kit:
 /// if this test fails, the program is wrong, not the constant.
@@ -272,6 +272,7 @@ mod modes {
     };
 
     use super::*;
+    use crate::support::set_mode;
 
     /// Sets bits that a checkout under another umask, or by somebody else, may have.
     fn for_all(kit: &Sandbox, change: impl Fn(&std::path::Path, u32)) {

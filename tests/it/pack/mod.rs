@@ -7,7 +7,7 @@ mod output; // what is printed, what is dry, what is done again
 
 use snapbox::{assert_data_eq, str};
 
-use crate::support::{Output, Sandbox};
+use crate::support::Sandbox;
 
 /// Writes a Kitfile that names `path` as code.
 fn code(kit: &Sandbox, path: &str) {
@@ -406,7 +406,7 @@ error: cannot read [WORK]/deep
 
 /// Runs `kit` as a user who may not do everything; `None`, said loudly, if that cannot be.
 #[cfg(unix)]
-pub(crate) fn as_nobody(kit: &Sandbox, args: &[&str]) -> Option<Output> {
+pub(crate) fn as_nobody(kit: &Sandbox, args: &[&str]) -> Option<crate::support::Output> {
     use std::os::unix::fs::MetadataExt;
     let owner = std::fs::metadata(kit.path("")).unwrap().uid();
     if owner != 0 {

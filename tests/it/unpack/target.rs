@@ -5,7 +5,7 @@ use std::fs;
 use snapbox::{assert_data_eq, str};
 
 use super::{files, packed};
-use crate::support::{set_mode, trees::Fingerprint};
+use crate::support::trees::Fingerprint;
 
 #[test]
 fn equal_files_are_left_alone_and_all_others_are_named_at_once() {
@@ -305,6 +305,7 @@ hint: move that away, or unpack elsewhere with -d DIR
 #[cfg(unix)]
 #[test]
 fn a_target_that_may_not_be_written_is_named() {
+    use crate::support::set_mode;
     let kit = packed();
     kit.dir("out");
     set_mode(&kit.path("out"), 0o555);
