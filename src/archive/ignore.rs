@@ -270,6 +270,11 @@ impl Rule {
     }
 }
 
+/// Tells whether `path` is a file that describes the kit: it is in no layer, and not lost either.
+pub fn describes_kit(path: &str) -> bool {
+    DESCRIPTIONS.contains(&path)
+}
+
 /// Returns the last part of a path.
 fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)

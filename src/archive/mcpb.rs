@@ -18,6 +18,9 @@ const MAX_LIST: u64 = 16 * 1024 * 1024;
 /// Why a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum NotABundle {
+    /// A folder, or a path at which several files are packed.
+    #[error("it is not a single file")]
+    NotAFile,
     /// No end record, or one that does not fit the file.
     #[error("it is not a ZIP archive")]
     NotZip,

@@ -55,6 +55,7 @@ impl From<store::Error> for Failure {
                 plain(Kind::Busy).hint("try again later, or wait longer with --lock-timeout")
             }
             E::Newer { .. } | E::Unlockable { .. } => plain(Kind::Failed),
+            E::IndexFull { .. } => plain(Kind::Limit).hint("`kit remove` takes names off"),
             E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
             E::Interrupted => plain(Kind::Interrupted),
         }
@@ -171,6 +172,10 @@ impl From<ops::Error> for Failure {
             E::IsFolder { reference, path } => plain(Kind::Failed).hint(format!(
                 "`kit files {reference} --include '{path}'` lists what is in it"
             )),
+            E::IgnoredElements { ignored } => ignored
+                .iter()
+                .fold(plain(Kind::Failed), Self::detail)
+                .hint("take it out of the Kitfile, or bring it back with `!PATH` in .kitignore"),
             E::ManifestTooLarge { .. } => {
                 plain(Kind::Limit).hint("pack folders as single elements of the Kitfile")
             }

@@ -70,6 +70,12 @@ pub enum Error {
         /// Why not.
         source: archive::mcpb::NotABundle,
     },
+    /// Elements of the Kitfile of which a rule leaves out everything.
+    #[error("the Kitfile names what is ignored")]
+    IgnoredElements {
+        /// The elements, each with the rule.
+        ignored: Vec<String>,
+    },
     /// More layers than a manifest can name.
     #[error("{layers} layers make a manifest larger than registries take")]
     ManifestTooLarge {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     archive::{
         self,
-        ignore::IgnoreRules,
+        ignore::{IgnoreRules, describes_kit},
         pack::{Packed, Shape},
         walk::{self, FollowLinks, Found},
     },
@@ -109,12 +109,34 @@ pub fn prepare(options: &Options, progress: &dyn Progress) -> Result<Prepared, E
         },
         progress,
     )?;
+    refuse_ignored(&entries, &found)?;
     for (index, entry) in entries.iter().enumerate() {
         if entry.section == Section::McpServer {
             check_bundle(&options.context, entry, &found, index)?;
         }
     }
     Ok(Prepared { entries, found })
+}
+
+/// Refuses a Kitfile that names what a rule leaves out: one of the two is a mistake, and an empty
+/// layer would hide it.
+fn refuse_ignored(entries: &[Entry], found: &Found) -> Result<(), Error> {
+    let mut ignored = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let rule = found
+            .ignored_layers
+            .iter()
+            .find(|(layer, _)| *layer == index);
+        // What a rule leaves out may hold something that another rule brings back.
+        let holds_files = found.tree.entries(index).any(|entry| is_file(&entry));
+        if let (Some((_, rule)), false, false) = (rule, holds_files, describes_kit(&entry.clean)) {
+            ignored.push(format!("{} `{}`: {rule}", noun(entry.section), entry.path));
+        }
+    }
+    if ignored.is_empty() {
+        return Ok(());
+    }
+    Err(Error::IgnoredElements { ignored })
 }
 
 /// Packs what [`prepare`] found and names the kit last.
@@ -367,7 +389,7 @@ fn check_bundle(context: &Path, entry: &Entry, found: &Found, index: usize) -> R
     let result = if files == 1 {
         archive::mcpb::check_path(&path)
     } else {
-        Err(archive::mcpb::NotABundle::NotZip)
+        Err(archive::mcpb::NotABundle::NotAFile)
     };
     result.map_err(|source| Error::NotABundle {
         path: entry.path.clone(),

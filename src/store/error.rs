@@ -97,6 +97,14 @@ pub enum Error {
         /// The newest format that is understood here.
         supported: u64,
     },
+    /// There are more names than the index can hold.
+    #[error("{} has room for no more names: it would be larger than {limit} bytes", path.display())]
+    IndexFull {
+        /// The index.
+        path: PathBuf,
+        /// The most bytes it may have.
+        limit: usize,
+    },
     /// Neither the index nor the log of names can tell which kits there are.
     #[error("the names of the kits in {} are lost: {problem}", path.display())]
     IndexLost {

@@ -244,7 +244,7 @@ fn rebuild(store: &Store, history: &names_log::History, problem: String) -> Name
 /// Describes the manifest or index with this digest; `None` unless it is there and right.
 fn describe(store: &Store, digest: Digest) -> Option<Descriptor> {
     let size = fs::symlink_metadata(store.blob_path(&digest)).ok()?.len();
-    let content = blob::read_verified(store, &digest, size, blob::MAX_MANIFEST).ok()?;
+    let content = blob::read_verified(store, &digest, size, oci::Manifest::MAX_LEN as u64).ok()?;
     let (media_type, artifact_type) = if let Ok(manifest) = oci::Manifest::parse(&content) {
         (media_type::MANIFEST, manifest.artifact_type)
     } else if Index::parse(&content).is_ok() {
@@ -325,8 +325,16 @@ fn replace(
         let name = entry.name.as_ref().map(ToString::to_string);
         (name.is_none(), name, entry.descriptor.digest)
     });
+    let content = names.to_bytes();
+    if content.len() > Index::MAX_LEN {
+        // It could not be read again.
+        return Err(Error::IndexFull {
+            path: store.index_path(),
+            limit: Index::MAX_LEN,
+        });
+    }
     names_log::append(&store.log_path(), &changes)?;
-    write(store, session, &names.to_bytes())?;
+    write(store, session, &content)?;
     Ok(changes)
 }
 

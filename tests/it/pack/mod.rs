@@ -239,11 +239,26 @@ fn what_is_ignored_is_counted_and_a_layer_that_is_left_out_is_named() {
         kit.file(file, file);
     }
     assert_data_eq!(
+        kit.run(["pack", "."]),
+        str![[r#"
+[stderr]
+error: the Kitfile names what is ignored
+  docs `m/a.md`: .kitignore:1: m/*.md
+hint: take it out of the Kitfile, or bring it back with `!PATH` in .kitignore
+[exit 1]
+
+"#]]
+    );
+    kit.file(
+        "Kitfile",
+        "docs:\n  - path: m\ncode:\n  - path: .\ndatasets:\n  - path: d\n",
+    )
+    .file("m/c.txt", "kept");
+    assert_data_eq!(
         kit.run(["pack", "."]).hide_digests(),
         str![[r#"
 Model saved: sha256:[DIGEST]
 [stderr]
-warning: docs `m/a.md` is left out (.kitignore:1: m/*.md): its layer is empty
 Left out: 5 by .kitignore, 1 ._*, 1 .git, 1 __pycache__
 Saved code layer: sha256:[DIGEST]
 Saved dataset layer: sha256:[DIGEST]
@@ -259,6 +274,7 @@ Saved manifest to storage: sha256:[DIGEST]
         str![[r#"
 code.py
 d/keep
+m/c.txt
 "#]]
     );
     // What a re-included file needs to be unpacked is there.
