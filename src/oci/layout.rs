@@ -1,10 +1,10 @@
-//! The names in an OCI image layout.
+//! The names in an OCI image layout (image-spec, image-layout.md).
 
 /// The file that says what the folder is.
-pub(super) const LAYOUT: &str = "oci-layout";
+pub const LAYOUT: &str = "oci-layout";
 /// What that file holds.
-pub(super) const LAYOUT_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub const LAYOUT_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The list of manifests.
-pub(super) const INDEX: &str = "index.json";
+pub const INDEX: &str = "index.json";
 /// The folder of blobs.
-pub(super) const BLOBS: &str = "blobs/sha256";
+pub const BLOBS: &str = "blobs/sha256";

@@ -9,6 +9,7 @@ mod descriptor;
 mod error;
 mod index;
 pub mod json;
+pub mod layout;
 mod manifest;
 pub mod media_type;
 mod strict;

@@ -5,16 +5,16 @@ use std::{
     path::Path,
 };
 
-use super::{
-    Error,
-    layout::{BLOBS, INDEX, LAYOUT},
-    pack::put,
-};
+use super::{Error, pack::put};
 use crate::{
     archive::bundle::Bundle,
     digest::Hasher,
     kitfile::{Kitfile, MAX_CONFIG_BYTES},
-    oci::{Descriptor, Family, Index, Manifest, annotation, media_type},
+    oci::{
+        Descriptor, Family, Index, Manifest, annotation,
+        layout::{BLOBS, INDEX, LAYOUT},
+        media_type,
+    },
     progress::{Meter, Progress},
     reference::Reference,
     store::{Committed, Damage, Presence, Store, Trust, Writer},

@@ -4,7 +4,6 @@ pub mod draft;
 mod error;
 pub mod files;
 pub mod kit;
-mod layout;
 pub mod list;
 pub mod load;
 pub mod pack;

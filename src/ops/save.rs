@@ -6,14 +6,14 @@ use std::{
     path::PathBuf,
 };
 
-use super::{
-    Error,
-    layout::{BLOBS, INDEX, LAYOUT, LAYOUT_CONTENT},
-};
+use super::Error;
 use crate::{
     archive::bundle::{self, Writer},
     digest::Digest,
-    oci::{Descriptor, Index, annotation},
+    oci::{
+        Descriptor, Index, annotation,
+        layout::{BLOBS, INDEX, LAYOUT, LAYOUT_CONTENT},
+    },
     progress::{Meter, Progress},
     reference::Reference,
     store::{self, Store},

@@ -12,9 +12,6 @@ use crate::{
 
 use super::{Damage, Error, Store};
 
-/// The largest manifest or config that is read.
-pub(super) const MAX_MANIFEST: u64 = 4 << 20;
-
 /// How much is read at once: large enough that reading costs little beside hashing.
 const BUFFER: usize = 256 << 10;
 

@@ -54,7 +54,7 @@ use serde::Deserialize;
 
 use crate::{
     digest::Digest,
-    oci::{Descriptor, Manifest},
+    oci::{Descriptor, Manifest, layout},
     platform,
     progress::Progress,
     reference::Reference,
@@ -246,13 +246,13 @@ impl Store {
 
     /// Makes the files that are missing. The marker comes last: it says that all was done.
     fn create_files(&self, session: &lock::Session, progress: &dyn Progress) -> Result<(), Error> {
-        let layout = self.root.join("oci-layout");
-        if self.version()?.is_some() && layout.exists() {
+        let marker = self.root.join(layout::LAYOUT);
+        if self.version()?.is_some() && marker.exists() {
             return Ok(());
         }
         index::create(self, session, progress)?;
         for (path, content) in [
-            (layout, "{\"imageLayoutVersion\":\"1.0.0\"}".to_owned()),
+            (marker, layout::LAYOUT_CONTENT.to_owned()),
             (self.marker_path(), format!("{{\"version\":{VERSION}}}\n")),
         ] {
             let temporary = session.temporary();
@@ -293,11 +293,11 @@ impl Store {
     }
 
     fn blobs_dir(&self) -> PathBuf {
-        self.root.join("blobs").join("sha256")
+        self.root.join(layout::BLOBS)
     }
 
     fn index_path(&self) -> PathBuf {
-        self.root.join("index.json")
+        self.root.join(layout::INDEX)
     }
 
     fn log_path(&self) -> PathBuf {

@@ -16,7 +16,7 @@ pub(super) fn manifest(
     descriptor: &Descriptor,
 ) -> Result<(Manifest, Vec<u8>), Error> {
     let digest = descriptor.digest;
-    let content = blob::read_verified(store, &digest, descriptor.size, blob::MAX_MANIFEST)?;
+    let content = blob::read_verified(store, &digest, descriptor.size, Manifest::MAX_LEN as u64)?;
     let manifest =
         Manifest::parse(&content).map_err(|source| Error::BadManifest { digest, source })?;
     Ok((manifest, content))
