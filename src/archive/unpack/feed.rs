@@ -4,17 +4,14 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{SyncSender, sync_channel},
-    },
+    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
 };
 
 use super::{
     folder::{Cache, Folder, Live},
     name,
     place::{Context, Job, Placed},
+    queues::Queues,
 };
 use crate::{
     archive::{Error, ignore::is_unpack_name},
@@ -26,8 +23,9 @@ use crate::{
 const SMALL: u64 = 128 * 1024;
 /// How much content a batch holds before it is sent.
 const BATCH_BYTES: usize = 256 * 1024;
-/// How many files a batch holds at most.
+/// How many files a batch holds at most, and how many are enough when the folder changes.
 const BATCH_FILES: usize = 128;
+const BATCH_FEW: usize = 16;
 /// The pieces a large file is handed over in, and how many of them may wait: what one layer
 /// holds in memory is about threads × (pieces + 1) × this.
 const PIECE: usize = 256 * 1024;
@@ -76,7 +74,7 @@ pub(super) struct Feed<'l> {
     pub(super) said: &'l mut Said,
     /// Whether each earlier layer failed.
     pub(super) layers_failed: &'l [bool],
-    jobs: SyncSender<Job>,
+    jobs: Queues,
     root: Arc<Folder>,
     live: Arc<Live>,
     cache: Cache,
@@ -93,7 +91,7 @@ impl<'l> Feed<'l> {
         progress: &'l dyn Progress,
         (claims, said): (&'l mut Claims, &'l mut Said),
         layers_failed: &'l [bool],
-        jobs: SyncSender<Job>,
+        jobs: Queues,
     ) -> Result<Self, Error> {
         let root = Folder::root(context.target.dir())
             .map_err(|error| context.target.write_error("", error))?;
@@ -167,6 +165,10 @@ impl<'l> Feed<'l> {
     }
 
     fn small(&mut self, file: Placed, size: usize, content: Content<'_>) -> Result<(), Error> {
+        let goes_elsewhere = |(last, _): &(Placed, usize)| last.folder.path != file.folder.path;
+        if self.files.len() >= BATCH_FEW && self.files.last().is_some_and(goes_elsewhere) {
+            self.flush();
+        }
         let start = self.content.len();
         self.content.resize(start + size, 0);
         let mut have = start;
@@ -183,7 +185,9 @@ impl<'l> Feed<'l> {
     fn large(&mut self, file: Placed, size: u64, content: Content<'_>) -> Result<(), Error> {
         self.flush();
         let (sender, pieces) = sync_channel(PIECES);
-        let _ = self.jobs.send(Job::Stream { file, size, pieces }); // The threads outlive this.
+        let folder = Arc::clone(&file.folder);
+        self.jobs
+            .send(Job::Stream { file, size, pieces }, &folder.path);
         let mut left = size;
         while left > 0 {
             let mut piece = vec![0; usize::try_from(left).map_or(PIECE, |left| left.min(PIECE))];
@@ -206,7 +210,9 @@ impl<'l> Feed<'l> {
         if !self.files.is_empty() {
             let content = std::mem::replace(&mut self.content, Vec::with_capacity(BATCH_BYTES));
             let files = std::mem::take(&mut self.files);
-            let _ = self.jobs.send(Job::Batch { content, files }); // The threads outlive this.
+            let folder = files.last().map(|(file, _)| Arc::clone(&file.folder));
+            let folder = folder.as_ref().map_or(&[][..], |folder| &folder.path);
+            self.jobs.send(Job::Batch { content, files }, folder);
         }
     }
 

@@ -22,6 +22,7 @@ mod name;
 mod pax;
 mod place;
 mod publish;
+mod queues;
 mod reader;
 mod report;
 mod staging;
@@ -33,7 +34,7 @@ use std::{
     io::Read,
     num::NonZeroUsize,
     path::Path,
-    sync::{Mutex, PoisonError, mpsc::sync_channel},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -46,6 +47,7 @@ use self::{
     feed::{Claims, Feed, Said},
     layer::{Metered, Promise},
     place::{Context, Counts},
+    queues::Queues,
     report::Conflicts,
     staging::Staging,
     target::Target,
@@ -286,21 +288,23 @@ impl<'p> Unpack<'p> {
             NonZeroUsize::get,
         );
         let threads = threads.min(THREADS_LIMIT);
-        let (sender, receiver) = sync_channel(threads);
-        let receiver = Mutex::new(receiver);
+        let mut queues = Queues::default();
         let outcome = thread::scope(|scope| {
             for number in 0..threads {
+                let jobs = queues.add();
+                let context = &context;
                 let spawned = thread::Builder::new()
                     .name(format!("unpack-{number}"))
-                    .spawn_scoped(scope, || context.work(&receiver));
-                if let Err(error) = spawned
-                    && number == 0
-                {
-                    return Err(fail(error));
+                    .spawn_scoped(scope, move || context.work(&jobs));
+                if let Err(error) = spawned {
+                    queues.withdraw();
+                    if number == 0 {
+                        return Err(fail(error));
+                    }
                 }
             }
             let memory = (&mut self.claims, &mut self.said);
-            let mut feeder = Feed::new(&context, self.progress, memory, &self.failed, sender)?;
+            let mut feeder = Feed::new(&context, self.progress, memory, &self.failed, queues)?;
             feed(&mut feeder)?;
             feeder.flush();
             Ok(())

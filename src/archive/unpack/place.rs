@@ -117,10 +117,8 @@ enum Verdict {
 impl Context<'_> {
     /// Does jobs until there are no more. After a failure they are only taken, so that the
     /// sender never waits in vain.
-    pub(super) fn work(&self, jobs: &Mutex<Receiver<Job>>) {
-        loop {
-            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = job else { return };
+    pub(super) fn work(&self, jobs: &Receiver<Job>) {
+        for job in jobs {
             if self.failed.load(Ordering::Relaxed) {
                 continue;
             }
