@@ -233,6 +233,9 @@ impl IgnoreRules {
 
     /// Tells whether something below the ignored folder `path` may be kept all the same.
     pub fn may_keep_below(&self, path: &[u8]) -> bool {
+        if describes_kit(&String::from_utf8_lossy(path)) {
+            return true; // It is a folder, and so describes nothing.
+        }
         let inside_litter = path
             .split(|byte| *byte == b'/')
             .any(|part| litter(part).is_some());

@@ -189,6 +189,13 @@ fn litter_and_the_kit_s_own_files_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_folder_that_is_called_kitfile_is_packed() {
+    let context = Context::new(&[("Kitfile/a", "x"), ("b", "y")]);
+    let found = context.walk(&["."], "").unwrap();
+    assert_eq!(names(&found, 0), ["Kitfile/", "Kitfile/a", "b"]);
+}
+
+#[test]
 fn what_the_guard_keeps_out_is_named() {
     let context = Context::new(&[("a/key", "x"), ("a/b", "y"), ("secret/c", "z")]);
     let found = context
