@@ -22,7 +22,9 @@ pub(super) fn check(input: &[u8]) -> bool {
     }
     let config = Kitfile::from_config(input).ok();
     if let Some(config) = &config {
-        let _ = plainly(input);
+        if !is_out_of_range(input) {
+            let _ = plainly(input);
+        }
         let printed = config.to_config();
         let _ = plainly(&printed);
         let read = Kitfile::from_config(&printed).expect("a config that was written is read");
@@ -62,6 +64,13 @@ fn check_index(input: &[u8], index: &Index) {
         check_list(&value["manifests"], &index.manifests);
         check_annotations(&value["annotations"], &index.annotations);
     }
+}
+
+/// Tells whether `input` is JSON with a number that the plain reader cannot hold. A config may have
+/// one in a field that is not known here and is not looked at.
+fn is_out_of_range(input: &[u8]) -> bool {
+    let read: Result<Value, _> = serde_json::from_slice(input);
+    read.is_err_and(|error| error.to_string().starts_with("number out of range"))
 }
 
 /// Reads `input` with a reader that knows nothing of documents. What was accepted must be JSON in
