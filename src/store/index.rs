@@ -314,17 +314,15 @@ fn replace(
     change: impl FnOnce(&mut Vec<Entry>),
 ) -> Result<Vec<Change>, Error> {
     // What was restored from the log need not be logged again.
-    let before = by_name(&names.entries);
+    let mut before = names.entries.clone();
     change(&mut names.entries);
-    let after = by_name(&names.entries);
-    let changes = differences(store, &before, &after);
-    if changes.is_empty() && names.rebuilt.is_none() {
+    sort(&mut before);
+    sort(&mut names.entries);
+    let changes = differences(store, &by_name(&before), &by_name(&names.entries));
+    // Not only the names count: of a kit more may be known now than its digest.
+    if before == names.entries && names.rebuilt.is_none() {
         return Ok(changes);
     }
-    names.entries.sort_by_cached_key(|entry| {
-        let name = entry.name.as_ref().map(ToString::to_string);
-        (name.is_none(), name, entry.descriptor.digest)
-    });
     let content = names.to_bytes();
     if content.len() > Index::MAX_LEN {
         // It could not be read again.
@@ -336,6 +334,13 @@ fn replace(
     names_log::append(&store.log_path(), &changes)?;
     write(store, session, &content)?;
     Ok(changes)
+}
+
+fn sort(entries: &mut [Entry]) {
+    entries.sort_by_cached_key(|entry| {
+        let name = entry.name.as_ref().map(ToString::to_string);
+        (name.is_none(), name, entry.descriptor.digest)
+    });
 }
 
 fn by_name(entries: &[Entry]) -> BTreeMap<String, Digest> {

@@ -144,6 +144,22 @@ fn a_name_whose_manifest_is_gone_stays_and_guards_its_layers_until_the_kit_is_wh
 }
 
 #[test]
+fn packing_again_under_the_name_whose_manifest_was_lost_makes_it_whole() {
+    let room = Room::new();
+    let lost = room.pack(&["b:1"], "two");
+    fs::remove_file(room.store.index_path()).unwrap();
+    fs::remove_file(room.store.blob_path(&lost.digest)).unwrap();
+    // The index is written anew, and all that it can tell of `b:1` is its digest.
+    room.pack(&["c:1"], "three");
+
+    assert_eq!(room.pack(&["b:1"], "two"), lost);
+    let entry = room.store.resolve(&reference("b:1"), &Silent).unwrap();
+    assert_eq!(entry.descriptor.size, lost.size);
+    assert!(room.verify(false).is_sound());
+    assert!(room.store.plan_prune(None, &Silent).is_ok());
+}
+
+#[test]
 fn with_index_and_log_lost_nothing_is_believed_and_a_repair_finds_the_kits() {
     for log in [None, Some("no log\n")] {
         let room = Room::new();
