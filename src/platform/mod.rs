@@ -49,6 +49,11 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     system::sync_dir(path)
 }
 
+/// Makes the names in the open directory `dir` durable, as [`sync_dir`] does by path.
+pub fn sync_open_dir(dir: &cap_std::fs::Dir) -> io::Result<()> {
+    system::sync_open_dir(dir)
+}
+
 /// Makes all that was written to the file system holding `file` durable: one call in place of a
 /// sync of each of many files.
 pub fn sync_file_system(file: &File) -> io::Result<()> {

@@ -33,6 +33,10 @@ pub(super) fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn sync_open_dir(_dir: &Dir) -> io::Result<()> {
+    Ok(())
+}
+
 pub(super) fn sync_file_system(file: &File) -> io::Result<()> {
     file.sync_all()
 }

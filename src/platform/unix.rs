@@ -32,6 +32,10 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+pub(super) fn sync_open_dir(dir: &Dir) -> io::Result<()> {
+    lock_handle(dir, Path::new("."))?.sync_all()
+}
+
 #[cfg(target_os = "linux")]
 pub(super) fn sync_file_system(file: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(file)?)
