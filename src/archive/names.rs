@@ -17,9 +17,12 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.spans
-            .iter()
-            .map(|(start, length)| &self.text[*start as usize..][..usize::from(*length)])
+        (0..self.spans.len()).filter_map(|position| self.get(position))
+    }
+
+    pub(super) fn get(&self, position: usize) -> Option<&[u8]> {
+        let (start, length) = *self.spans.get(position)?;
+        Some(&self.text[start as usize..][..usize::from(length)])
     }
 }
 
@@ -46,6 +49,15 @@ pub(super) fn list(folder: &Path) -> Result<Names, Error> {
     let name = |(start, length): &(u32, u16)| &text[*start as usize..][..usize::from(*length)];
     names.spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
     Ok(names)
+}
+
+/// Returns the path of `name` in `folder`, which is empty for the context itself.
+pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() {
+        name.to_vec()
+    } else {
+        [folder, b"/", name].concat()
+    }
 }
 
 /// Returns the pairs of names that are one name where the file system folds case or normalises.

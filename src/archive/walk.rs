@@ -15,7 +15,7 @@ use super::{
     error::{Error, LinkProblem},
     ignore::{Cover, Decider, IgnoreRules},
     link::Links,
-    names::{Unfit, clashes, list},
+    names::{Names, Unfit, clashes, join, list},
     owners::{Owners, check_paths},
     tree::{Kind, Node, ROOT, Tree},
     unpack::fits_windows,
@@ -105,7 +105,7 @@ pub fn walk(
             path: context.to_owned(),
         });
     }
-    let mut top = Folder {
+    let top = Folder {
         on_disk: root,
         owner: walk.owners.at(b"."),
         cover: options.rules.root(),
@@ -114,7 +114,7 @@ pub fn walk(
         mode: 0,
         stamp: FileStamp::of(&metadata),
     };
-    walk.folder(&mut Vec::new(), &mut top)?;
+    walk.run(top)?;
     let Walk {
         mut found,
         problems,
@@ -145,6 +145,14 @@ struct Folder {
     stamp: FileStamp,
 }
 
+/// What is in a folder, and what of it was walked.
+struct List {
+    names: Names,
+    position: usize,
+    /// Of the folder's own path.
+    path_length: usize,
+}
+
 struct Walk<'a> {
     options: &'a Options<'a>,
     progress: &'a dyn Progress,
@@ -160,12 +168,41 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Walks one folder; `above` are the folders around it, outermost first.
-    fn folder(&mut self, above: &mut Vec<Folder>, folder: &mut Folder) -> Result<(), Error> {
+    /// Walks the folder `top` and all below it. Not by recursion: how deep a context is must not
+    /// depend on the stack.
+    fn run(&mut self, top: Folder) -> Result<(), Error> {
+        let (mut above, mut lists) = (Vec::new(), Vec::new());
+        let mut list = self.enter(&top, 0)?;
+        let mut folder = top;
+        loop {
+            self.path.truncate(list.path_length);
+            let Some(name) = list.names.get(list.position) else {
+                self.active.pop();
+                let (Some(around), Some(rest)) = (above.pop(), lists.pop()) else {
+                    return Ok(());
+                };
+                (folder, list) = (around, rest);
+                continue;
+            };
+            list.position += 1;
+            if list.path_length > 0 {
+                self.path.push(b'/');
+            }
+            self.path.extend_from_slice(name);
+            if let Some(next) = self.child(&mut above, &mut folder, name)? {
+                let names = self.enter(&next, above.len() + 1)?;
+                above.push(std::mem::replace(&mut folder, next));
+                lists.push(std::mem::replace(&mut list, names));
+            }
+        }
+    }
+
+    /// Lists `folder`, around which there are `depth` others.
+    fn enter(&mut self, folder: &Folder, depth: usize) -> Result<List, Error> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        if above.len() >= MAX_PARTS {
+        if depth >= MAX_PARTS {
             return Err(Error::TooDeep {
                 path: self.shown(),
                 limit: MAX_PARTS,
@@ -183,32 +220,27 @@ impl Walk<'_> {
             ));
         }
         self.active.push((folder.stamp.device, folder.stamp.inode));
-        let length = self.path.len();
-        for name in names.iter() {
-            if length > 0 {
-                self.path.push(b'/');
-            }
-            self.path.extend_from_slice(name);
-            let done = self.child(above, folder, name);
-            self.path.truncate(length);
-            done?;
-        }
-        self.active.pop();
-        Ok(())
+        Ok(List {
+            names,
+            position: 0,
+            path_length: self.path.len(),
+        })
     }
 
+    /// Takes what is called `name` in `folder`; `above` are the folders around that, outermost
+    /// first. Returns the folder to be walked next, if it is one.
     fn child(
         &mut self,
-        above: &mut Vec<Folder>,
+        above: &mut [Folder],
         folder: &mut Folder,
         name: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Folder>, Error> {
         let owner = self.owners.at(&self.path).or(folder.owner);
         let covered = owner.is_some() || !self.owners.below(&self.path).is_empty();
         // Who wrote a Kitfile chose what stays out of it. Nobody chose that for a draft: there
         // the walk goes on, to tell it.
         if !covered && self.options.guard.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let decision = self.options.rules.judge(&folder.cover, &self.path);
         let physical_path = folder
@@ -228,7 +260,7 @@ impl Walk<'_> {
             && let Some(reason) = guard(Seen::Path(&self.shown()))
         {
             self.found.guarded.push((self.shown(), reason));
-            return Ok(());
+            return Ok(None);
         }
         let on_disk =
             folder.on_disk.join(
@@ -239,7 +271,7 @@ impl Walk<'_> {
         let metadata = match fs::symlink_metadata(&on_disk) {
             Ok(metadata) => metadata,
             // Gone since the folder was listed: as if it had gone a moment before.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::read_file(&on_disk, source)),
         };
         if let Some(decision) = ignored {
@@ -247,12 +279,12 @@ impl Walk<'_> {
                 self.count_ignored(decider);
             }
             if !metadata.is_dir() || !self.options.rules.may_keep_below(&self.path) {
-                return Ok(());
+                return Ok(None);
             }
         }
         if !covered && (metadata.is_file() || metadata.is_symlink()) {
             self.tell_uncovered(&on_disk);
-            return Ok(());
+            return Ok(None);
         }
         if covered && !fits_windows(name) {
             self.unfit.add(&self.path);
@@ -262,15 +294,15 @@ impl Walk<'_> {
                 Ok(Some(end)) => {
                     if let Some(reason) = self.guarded_end(&end.on_disk) {
                         self.found.guarded.push((self.shown(), reason));
-                        return Ok(());
+                        return Ok(None);
                     }
                     self.links.take(&self.path, &end);
                     (end.metadata, end.on_disk, true)
                 }
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(None),
                 Err(problem) => {
                     self.problems.push(problem);
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         } else {
@@ -319,33 +351,11 @@ impl Walk<'_> {
             if ignored.is_none() && covered {
                 self.folder_node(above, folder, name, &mut next)?;
             }
-            self.descend(above, folder, next)?;
+            return Ok(Some(next));
         } else {
             self.special(&metadata)?;
         }
-        Ok(())
-    }
-
-    /// Walks into `next`, with `folder` put on the pile of those around it.
-    fn descend(
-        &mut self,
-        above: &mut Vec<Folder>,
-        folder: &mut Folder,
-        mut next: Folder,
-    ) -> Result<(), Error> {
-        let placeholder = Folder {
-            on_disk: PathBuf::new(),
-            owner: None,
-            cover: Cover::default(),
-            physical_cover: None,
-            node: None,
-            mode: 0,
-            stamp: folder.stamp,
-        };
-        above.push(std::mem::replace(folder, placeholder));
-        let done = self.folder(above, &mut next);
-        *folder = above.pop().expect("it was pushed above");
-        done
+        Ok(None)
     }
 
     /// Appends the node of the folder `next`, whose name is `name`, and gives it to its layers.
@@ -484,12 +494,4 @@ fn push_folder(
 
 fn push(tree: &mut Tree, parent: u32, name: &[u8], node: Node) -> Result<u32, Error> {
     tree.push(parent, name, node).ok_or(Error::TooManyFiles)
-}
-
-fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
-        name.to_vec()
-    } else {
-        [folder, b"/", name].concat()
-    }
 }

@@ -180,3 +180,23 @@ fn special_files_are_warned_of_or_refused() {
     );
     drop(socket);
 }
+
+#[test]
+fn a_deep_context_is_walked_on_a_small_stack() {
+    const DEPTH: usize = 500;
+    let context = Context::new(&[]);
+    let mut path = context.path("");
+    for _ in 0..DEPTH {
+        path.push("d");
+        fs::create_dir(&path).unwrap();
+    }
+    fs::write(path.join("f"), "").unwrap();
+    let walk = || context.walk(&["."], "").unwrap().tree.len(0);
+    let found = std::thread::scope(|scope| {
+        let walked = std::thread::Builder::new()
+            .stack_size(256 << 10)
+            .spawn_scoped(scope, walk);
+        walked.unwrap().join().unwrap()
+    });
+    assert_eq!(found, DEPTH + 1);
+}
