@@ -103,10 +103,15 @@ pub fn write(
         progress,
     };
     thread::scope(|scope| {
-        for _ in 0..threads {
+        for number in 0..threads {
             let done = done.clone();
             let job = &job;
-            scope.spawn(move || job.work(&done));
+            let spawned = thread::Builder::new().spawn_scoped(scope, move || job.work(&done));
+            // Where a process may have few threads, fewer do the work.
+            if let (0, Err(source)) = (number, spawned) {
+                let path = layer.path.to_owned();
+                return Err(Error::WriteLayer { path, source });
+            }
         }
         drop(done);
         // Dropping `free` and `arrived` at the end of this call, early or not, ends the workers.

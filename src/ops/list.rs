@@ -126,11 +126,18 @@ fn summarise(store: &Store, kits: &BTreeMap<(Place, Digest), Kit>) -> HashMap<Di
     thread::scope(|scope| {
         let workers: Vec<_> = work
             .chunks(share)
-            .map(|share| scope.spawn(move || read(share)))
+            .map(|share| {
+                let worker = thread::Builder::new().spawn_scoped(scope, move || read(share));
+                (share, worker.ok())
+            })
             .collect();
         let results = workers
             .into_iter()
-            .flat_map(|worker| worker.join().expect("reading a kit does not panic"));
+            .flat_map(|(share, worker)| match worker {
+                Some(worker) => worker.join().expect("reading a kit does not panic"),
+                // Where a process may have few threads, this one does the work.
+                None => read(share),
+            });
         results.collect()
     })
 }

@@ -235,32 +235,34 @@ fn pack_layers(
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<(Packed, Committed)>>> = Mutex::new(vec![None; count]);
     let failure = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                loop {
-                    let layer = next.fetch_add(1, Ordering::Relaxed);
-                    if layer >= count {
-                        return;
-                    }
-                    let entry = &prepared.entries[layer];
-                    let stop = Stoppable {
-                        progress,
-                        failed: &failure,
-                    };
-                    let packed =
-                        pack_layer(entry, tree, layer, threads, writer, meter.as_ref(), &stop);
-                    match packed {
-                        Ok(packed) => lock(&done)[layer] = Some(packed),
-                        Err(error) => {
-                            // The first failure is the cause; those after it are its echoes.
-                            lock(&failure).get_or_insert(error);
-                            return;
-                        }
-                    }
+    let work = || {
+        loop {
+            let layer = next.fetch_add(1, Ordering::Relaxed);
+            if layer >= count {
+                return;
+            }
+            let entry = &prepared.entries[layer];
+            let stop = Stoppable {
+                progress,
+                failed: &failure,
+            };
+            let packed = pack_layer(entry, tree, layer, threads, writer, meter.as_ref(), &stop);
+            match packed {
+                Ok(packed) => lock(&done)[layer] = Some(packed),
+                Err(error) => {
+                    // The first failure is the cause; those after it are its echoes.
+                    lock(&failure).get_or_insert(error);
+                    return;
                 }
-            });
+            }
         }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once {
+            // Where a process may have few threads, fewer do the work.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
     });
     if let Some(error) = lock(&failure).take() {
         return Err(error);

@@ -239,23 +239,24 @@ impl Store {
         let meter: &dyn Meter = &*progress.begin("verifying", Some(total));
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
-        thread::scope(|scope| {
-            for _ in 0..THREADS.min(work.len()) {
-                scope.spawn(|| {
-                    while let Some((digest, expected)) =
-                        work.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let result = self.read_one(digest, expected, meter, progress);
-                        if result.is_err() {
-                            next.store(work.len(), Ordering::Relaxed); // The first failure stops all.
-                        }
-                        results
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((*digest, expected, result));
-                    }
-                });
+        let read = || {
+            while let Some((digest, expected)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = self.read_one(digest, expected, meter, progress);
+                if result.is_err() {
+                    next.store(work.len(), Ordering::Relaxed); // The first failure stops all.
+                }
+                results
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((*digest, expected, result));
             }
+        };
+        thread::scope(|scope| {
+            for _ in 1..THREADS.min(work.len()) {
+                // Where a process may have few threads, fewer do the work.
+                let _ = thread::Builder::new().spawn_scoped(scope, read);
+            }
+            read();
         });
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.sort_by_key(|(digest, ..)| *digest);
