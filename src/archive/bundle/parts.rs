@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::platform::FileStamp;
+
 /// What stands between the name of the file and the number of the attempt.
 const MARK: &str = ".part-";
 
@@ -24,11 +26,23 @@ pub(super) fn create(path: &Path) -> io::Result<(PathBuf, File)> {
             .write(true)
             .create_new(true)
             .open(&part)?;
-        // Someone who sweeps may have been faster, and removes the file. Where there are no locks
-        // at all nobody takes a file for dead.
-        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        // Where there are no locks at all nobody takes a file for dead.
+        let locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        // Someone who sweeps may have been faster, and removes the file or has done so.
+        if locked && is_at(&file, &part) {
             return Ok((part, file));
         }
+    }
+}
+
+/// Tells whether `path` still leads to the open `file`.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => {
+            let (open, named) = (FileStamp::of(&open), FileStamp::of(&named));
+            (open.device, open.inode) == (named.device, named.inode)
+        }
+        _ => false,
     }
 }
 
@@ -51,11 +65,12 @@ fn sweep(path: &Path) {
             });
         // A link may lead to someone else's file.
         if is_part && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            let is_dead = OpenOptions::new()
-                .write(true)
-                .open(entry.path())
-                .is_ok_and(|file| file.try_lock().is_ok());
-            if is_dead {
+            let Ok(file) = OpenOptions::new().write(true).open(entry.path()) else {
+                continue;
+            };
+            // The lock is held until the file is gone, so that whoever has only just made it
+            // notices.
+            if file.try_lock().is_ok() {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -84,5 +99,23 @@ mod tests {
         assert!(!dead.exists());
         assert!(live.exists() && own.exists());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
+    }
+
+    #[test]
+    fn attempts_at_one_time_do_not_take_each_other_for_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("net.tar");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        let (part, _file) = create(&path).unwrap();
+                        sweep(&path);
+                        assert!(part.exists());
+                        fs::remove_file(&part).unwrap();
+                    }
+                });
+            }
+        });
     }
 }
