@@ -218,19 +218,23 @@ fn rebuild(store: &Store, history: &names_log::History, problem: String) -> Name
     let mut names = Names::default();
     let (mut broken, mut dropped) = (Vec::new(), Vec::new());
     for (name, digest) in history.names() {
-        let Ok(parsed) = Reference::parse(name) else {
+        let parsed = Reference::parse(name).ok();
+        if parsed.is_none() {
+            // The kit stays without it: what it needs must not be taken for needless.
             dropped.push(name.to_owned());
-            continue;
-        };
+        }
         let descriptor = describe(store, digest).unwrap_or_else(|| {
             broken.push(name.to_owned());
             // How long it was nobody knows any more; naming the kit again sets it right.
             Descriptor::new(media_type::MANIFEST, digest, 0)
         });
-        names.entries.push(Entry {
-            name: parsed.repository().is_some().then_some(parsed),
+        let entry = Entry {
+            name: parsed.filter(|name| name.repository().is_some()),
             descriptor,
-        });
+        };
+        if !names.entries.contains(&entry) {
+            names.entries.push(entry);
+        }
     }
     names.rebuilt = Some(Rebuilt {
         problem,

@@ -144,6 +144,21 @@ fn a_name_whose_manifest_is_gone_stays_and_guards_its_layers_until_the_kit_is_wh
 }
 
 #[test]
+fn a_kit_whose_name_cannot_be_restored_stays_without_it() {
+    let room = Room::new();
+    room.pack(&["a:1"], "one");
+    let log = fs::read_to_string(room.store.log_path()).unwrap();
+    fs::write(room.store.log_path(), log.replace("\"a:1\"", "\"A!:1\"")).unwrap();
+    fs::remove_file(room.store.index_path()).unwrap();
+    // The next change writes the index, which then looks as good as any.
+    room.pack(&["b:1"], "two");
+
+    assert_eq!(room.store.entries(&Silent).unwrap().len(), 2);
+    let plan = room.store.plan_prune(None, &Silent).unwrap();
+    assert_eq!(plan.blobs, []);
+}
+
+#[test]
 fn packing_again_under_the_name_whose_manifest_was_lost_makes_it_whole() {
     let room = Room::new();
     let lost = room.pack(&["b:1"], "two");
