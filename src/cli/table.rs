@@ -1,10 +1,14 @@
-//! Tables for people: columns as wide as their widest cell, three blanks between them.
+//! Tables for people: columns as wide as their widest cell, up to a bound, three blanks between
+//! them.
 
 use unicode_width::UnicodeWidthStr as _;
 
 use super::escape::escape;
 
 const GAP: usize = 3;
+/// No column is made wider than this for a cell: one kit with an absurd name must not push the
+/// columns of all the others out of sight.
+const WIDEST: usize = 72;
 
 /// Rows under a header. Cells are escaped when they are added, so no cell can break the layout.
 pub(crate) struct Table {
@@ -33,7 +37,10 @@ impl Table {
                 if column == widths.len() {
                     widths.push(0);
                 }
-                widths[column] = cell.width().max(widths[column]);
+                let width = cell.width();
+                if width <= WIDEST {
+                    widths[column] = width.max(widths[column]);
+                }
             }
         }
         let mut text = String::new();
@@ -41,7 +48,8 @@ impl Table {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
+                let blanks = width.saturating_sub(cell.width()) + GAP;
+                line.extend(std::iter::repeat_n(' ', blanks));
             }
             text.push_str(line.trim_end_matches(' '));
             text.push('\n');
@@ -83,5 +91,17 @@ mod tests {
         let mut table = Table::new(&["A"]);
         table.row(&[&long]);
         assert_eq!(table.render(), format!("A\n{long}\n"));
+    }
+
+    #[test]
+    fn a_cell_that_is_far_too_long_moves_only_its_own_row() {
+        let long = "x".repeat(10_240);
+        let mut table = Table::new(&["NAME", "TAG"]);
+        table.row(&["net", "1.0"]);
+        table.row(&[&long, "1.0"]);
+        assert_eq!(
+            table.render(),
+            format!("NAME   TAG\nnet    1.0\n{long}   1.0\n")
+        );
     }
 }
