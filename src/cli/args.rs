@@ -213,7 +213,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Request, Failure> {
             Ok(Request::Help(shown.unwrap_or(error).render()))
         }
         clap::error::ErrorKind::DisplayVersion => Ok(Request::Version),
-        _ => Err(usage::failure(&error)),
+        _ => Err(usage::failure(&error, &shown_command())),
     }
 }
 

@@ -6,13 +6,14 @@ use super::{
     failure::{Failure, Kind},
     values::BadValue,
 };
+use crate::suggest::closest;
 
 /// Commands of the reference that this version has not got. They deserve an answer, not a guess
 /// at what else could be meant.
 const NOT_YET: &[&str] = &["push", "pull", "login", "logout", "diff", "init", "import"];
 
-/// Returns the failure that tells what `error` complains about.
-pub(crate) fn failure(error: &clap::Error) -> Failure {
+/// Returns the failure that tells what `error` complains about; `program` knows the flags there are.
+pub(crate) fn failure(error: &clap::Error, program: &clap::Command) -> Failure {
     let mut failure = Failure::new(Kind::Usage, message(error));
     if let Some(bad) = source(error) {
         failure.hints.clone_from(&bad.hints);
@@ -27,6 +28,9 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
         }
     }
     failure.hints.extend(suggestions(error));
+    if failure.hints.is_empty() {
+        failure.hints.extend(near_flag(error, program));
+    }
     if failure.hints.is_empty() && source(error).is_none() {
         failure.hints.extend(see_help(error));
     }
@@ -99,15 +103,34 @@ fn suggestions(error: &clap::Error) -> Vec<String> {
     hints
 }
 
+/// Names the flag that a mistyped one is near to. The parser's own guess does not see letters that
+/// changed places in a short word.
+fn near_flag(error: &clap::Error, program: &clap::Command) -> Option<String> {
+    let argument = text(error, ContextKind::InvalidArg)?;
+    let typed = argument.strip_prefix("--")?;
+    let words = command(error)?;
+    let meant = words
+        .iter()
+        .skip(1)
+        .try_fold(program, |command, word| command.find_subcommand(word))?;
+    let flags = meant.get_arguments().chain(program.get_arguments());
+    let shown = flags.filter(|flag| !flag.is_hide_set());
+    let near = closest(typed, shown.filter_map(clap::Arg::get_long))?;
+    Some(format!("did you mean '--{near}'?"))
+}
+
 /// Points to the help of the command that was meant.
 fn see_help(error: &clap::Error) -> Option<String> {
+    Some(format!("see `{} --help`", command(error)?.join(" ")))
+}
+
+/// Returns the words of the command that was meant, the program's name first.
+fn command(error: &clap::Error) -> Option<Vec<String>> {
     let usage = text(error, ContextKind::Usage)?;
     let (_, usage) = usage.split_once("Usage:")?;
-    let command: Vec<&str> = usage
-        .split_whitespace()
-        .take_while(|word| !word.starts_with(['[', '<', '-']))
-        .collect();
-    Some(format!("see `{} --help`", command.join(" ")))
+    let words = usage.split_whitespace();
+    let words = words.take_while(|word| !word.starts_with(['[', '<', '-']));
+    Some(words.map(str::to_owned).collect())
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {

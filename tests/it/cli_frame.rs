@@ -88,6 +88,17 @@ hint: did you mean '--format'?
 
 "#]]
     );
+    // Two letters that changed places, in a word too short for the parser's own guess.
+    assert_data_eq!(
+        shown("pack --tga x"),
+        str![[r#"
+[stderr]
+error: there is no flag '--tga'
+hint: did you mean '--tag'?
+[exit 2]
+
+"#]]
+    );
     assert_data_eq!(
         shown("--confg x version"),
         str![[r#"
