@@ -1,6 +1,6 @@
 //! The values that flags take, read from text.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use super::ui::Level;
 use crate::reference::Reference;
@@ -49,6 +49,14 @@ pub(super) fn log_level(text: &str) -> Result<Level, BadValue> {
             "invalid log level '{text}'. Options are 'trace', 'debug', 'info', 'warn', 'error'"
         ))),
     }
+}
+
+/// Reads how many threads shall work.
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, BadValue> {
+    text.parse().map_err(|_| {
+        BadValue::new(format!("'{text}' is not a number of threads"))
+            .hint("write a whole number, 1 or more")
+    })
 }
 
 /// Reads a span of time: a number of seconds, or numbers with units.

@@ -85,7 +85,7 @@ pub(crate) struct Args {
     #[arg(long)]
     created: bool,
     /// How many threads work [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     output: FormatArgs,

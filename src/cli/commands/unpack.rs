@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
     /// How many threads write [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
     /// Take the Kitfile (older form of --filter kitfile)
     #[arg(long, hide = true)]

@@ -322,7 +322,9 @@ fn switches_take_values_and_stand_anywhere() {
         kit.run(["pack", ".", "--threads", "0"]),
         str![[r#"
 [stderr]
-error: invalid value '0' for '--threads <N>': number would be zero for non-zero type
+error: '0' is not a number of threads
+  given for --threads
+hint: write a whole number, 1 or more
 [exit 2]
 
 "#]]
