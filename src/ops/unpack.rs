@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
     num::NonZeroUsize,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::{
@@ -89,8 +89,19 @@ pub fn run(
         wanted
     };
     for layer in &selection.layers {
-        progress.status(&format!("Unpacking {}", describe(layer)));
-        unpack.layer(source(store, layer)?, &wanted)?;
+        // Layers are said to be unpacked only if something of them is.
+        let say = || progress.status(&format!("Unpacking {}", describe(layer)));
+        let said = AtomicBool::new(options.globs.is_everything());
+        if options.globs.is_everything() {
+            say();
+        }
+        unpack.layer(source(store, layer)?, &|path: &[u8]| {
+            let wanted = wanted(path);
+            if wanted && !said.swap(true, Ordering::Relaxed) {
+                say();
+            }
+            wanted
+        })?;
     }
     if matched.into_inner() == 0 && !options.globs.is_everything() {
         return Err(Error::NoFile {

@@ -111,13 +111,6 @@ error: nothing in the kit matches `mcpservers`; it holds model:net, model:lora, 
         str![[r#"
 [stderr]
 Unpacking to [WORK]/out
-Unpacking model `net` to `model`
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking code `code`
-Unpacking dataset `train` to `data/train`
-Unpacking dataset `test` to `data/test`
-Unpacking docs `README.md`
-Unpacking prompt `prompts/greet.md`
 error: no file of net:1 is selected by --include and --exclude
 hint: `kit files` lists the paths
 [exit 3]
@@ -172,6 +165,22 @@ error: invalid filter: should be in format <type1>,<type2>[:<filter1>,<filter2>]
 [stderr]
 error: pattern `a[b` holds a `[` that does not begin a set such as `[a-z]`
 [exit 2]
+
+"#]]
+    );
+}
+
+#[test]
+fn only_layers_that_give_a_file_are_said_to_be_unpacked() {
+    let kit = packed();
+    assert_data_eq!(
+        kit.run(["unpack", "net:1", "-d", "out", "--include", "README.md"]),
+        str![[r#"
+[stderr]
+Unpacking to [WORK]/out
+Unpacking docs `README.md`
+1 file written (21 B)
+[exit 0]
 
 "#]]
     );
