@@ -68,6 +68,8 @@ pub struct VerifyReport {
     pub missing: Vec<MissingBlob>,
     /// Blobs that no kit needs: not wrong, prune frees them.
     pub stray: Vec<Blob>,
+    /// It cannot be told what some kit needs: what seems to be needed by none may be its own.
+    pub undecidable: bool,
     /// What dead processes were writing: not wrong, the next writer sweeps it.
     pub temporary: Vec<(PathBuf, u64)>,
     /// Downloads that can be resumed: not wrong.
@@ -171,6 +173,7 @@ impl Store {
         for entry in entries {
             kits.insert(entry.descriptor.digest);
             let parts = needs::of(self, &entry.descriptor).unwrap_or_else(|error| {
+                report.undecidable = true;
                 // What is missing or damaged is found when it is read.
                 if let Error::BadManifest { source, .. } = &error {
                     report

@@ -278,3 +278,18 @@ hint: a name without a tag means the tag `latest`
 "#]]
     );
 }
+
+#[test]
+fn what_a_kit_of_unknown_needs_may_need_is_not_called_unneeded() {
+    let kit = Sandbox::new();
+    let manifest = pack(&kit, "a:1", "one");
+    let blob = kit.store().blob_path(&manifest);
+    fs::remove_file(&blob).unwrap();
+    let found = verify(&kit, "").exits(5);
+    assert_eq!(
+        found.stdout.matches("perhaps unneeded: ").count(),
+        2,
+        "{found}"
+    );
+    assert!(!found.stdout.contains("\nunneeded: "), "{found}");
+}

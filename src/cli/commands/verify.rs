@@ -162,7 +162,12 @@ fn lines(found: &VerifyReport, repair: bool) -> String {
     );
     for blob in &found.stray {
         let size = human::bytes(blob.size);
-        lines.push(format!("unneeded: {} ({size})", blob.digest));
+        let word = if found.undecidable {
+            "perhaps unneeded"
+        } else {
+            "unneeded"
+        };
+        lines.push(format!("{word}: {} ({size})", blob.digest));
     }
     let left = if repair { "swept" } else { "left over" };
     for (what, files) in [(left, &found.temporary), ("to resume", &found.resumable)] {
