@@ -100,10 +100,10 @@ impl From<archive::Error> for Failure {
             | E::Both { .. }
             | E::Clash { .. } => plain(Kind::Damaged),
             E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
-            E::ReadFile { source, .. }
-            | E::WriteLayer { source, .. }
-            | E::Target { source, .. }
-            | E::Write { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
+            E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
+            E::WriteLayer { source, .. } | E::Target { source, .. } | E::Write { source, .. } => {
+                Self::of(write_kind(source), &error).with_space_hint(source)
+            }
             E::Interrupted => plain(Kind::Interrupted),
             E::Read(_)
             | E::NotAFolder { .. }
@@ -180,7 +180,9 @@ impl From<ops::Error> for Failure {
                 plain(Kind::Limit).hint("pack folders as single elements of the Kitfile")
             }
             E::Config { .. } | E::Mismatch { .. } | E::BadDocument { .. } => plain(Kind::Damaged),
-            E::DamagedSource { .. } => plain(Kind::Damaged).hint("save or copy it again"),
+            E::DamagedSource { .. } | E::MissingSource { .. } => {
+                plain(Kind::Damaged).hint("save or copy it again")
+            }
             E::NoSuchName { names, .. } if !names.is_empty() => {
                 plain(Kind::NotFound).hint(format!("there is {}", listed(names)))
             }
@@ -192,9 +194,14 @@ impl From<ops::Error> for Failure {
                     names => failure.hint(format!("there is {}", listed(names))),
                 }
             }
-            E::Nameless { path, name, .. } => plain(Kind::Usage).hint(format!(
-                "give it a name: `kit load {path}:{name} -t REPOSITORY:{name}`"
-            )),
+            E::Nameless { path, name, .. } => {
+                let named = reference::Reference::parse(&format!("repository:{name}"));
+                let is_tag = named.is_ok_and(|it| it.tag() == Some(name));
+                let tag = if is_tag { name } else { "TAG" };
+                plain(Kind::Usage).hint(format!(
+                    "give it a name: `kit load {path}:{name} -t REPOSITORY:{tag}`"
+                ))
+            }
             E::Output(source) => output_failure(source),
             E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
             E::NotABundle { .. } | E::Unsupported { .. } | E::NotALayout { .. } => {
@@ -222,7 +229,13 @@ impl From<bundle::Error> for Failure {
                 }
                 _ => Self::of(io_kind(source), &error).with_space_hint(source),
             },
-            E::Io { source, .. } => Self::of(io_kind(source), &error).with_space_hint(source),
+            E::TooLarge { .. } => Self::of(Kind::Limit, &error),
+            E::Io {
+                action: "read",
+                source,
+                ..
+            } => Self::of(io_kind(source), &error),
+            E::Io { source, .. } => Self::of(write_kind(source), &error).with_space_hint(source),
             E::Output(source) => output_failure(source),
             E::BadTar { .. } => Self::of(Kind::Damaged, &error),
             E::NotEmpty(_) => {
@@ -293,6 +306,15 @@ pub(crate) fn io_kind(error: &io::Error) -> Kind {
             Kind::Limit
         }
         _ => Kind::Failed,
+    }
+}
+
+/// Returns what kind of failure it is when something cannot be written. "Not found" is what was
+/// asked for, never the place it should go to.
+fn write_kind(error: &io::Error) -> Kind {
+    match io_kind(error) {
+        Kind::NotFound => Kind::Failed,
+        kind => kind,
     }
 }
 

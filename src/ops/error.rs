@@ -135,7 +135,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A kit in a layout has no name that is a full reference, and none was given.
-    #[error("the kit {digest} in {path} is called `{name}`, which names no repository")]
+    #[error("the kit {digest} in {path} is called `{name}`, which is no full name of a kit")]
     Nameless {
         /// The folder or tar file.
         path: String,
@@ -151,6 +151,14 @@ pub enum Error {
         path: String,
         /// The names there are.
         names: Vec<String>,
+    },
+    /// A blob that a layout names is not in it.
+    #[error("blob {digest} is missing from {path}")]
+    MissingSource {
+        /// The folder or tar file.
+        path: String,
+        /// The blob.
+        digest: Digest,
     },
     /// A blob outside the store is not what its name says.
     #[error("blob {digest} in {path} is damaged: {damage}")]

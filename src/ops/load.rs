@@ -239,7 +239,10 @@ impl Source {
     }
 
     fn missing(&self, descriptor: &Descriptor) -> Error {
-        self.bad(format!("blob {} is missing", descriptor.digest))
+        Error::MissingSource {
+            path: self.shown.clone(),
+            digest: descriptor.digest,
+        }
     }
 
     /// Copies a blob into the store, unless it is there.

@@ -55,7 +55,7 @@ fn which_kit_and_which_name_must_be_clear() {
         run(&basic, None),
         str![[r#"
 [stderr]
-error: the kit sha256:[DIGEST] in [BASIC] is called `plain`, which names no repository
+error: the kit sha256:[DIGEST] in [BASIC] is called `plain`, which is no full name of a kit
 hint: give it a name: `kit load [BASIC]:plain -t REPOSITORY:plain`
 [exit 2]
 
@@ -231,7 +231,7 @@ fn a_damaged_or_cut_layout_gives_no_kit() {
         let other = Sandbox::new();
         let output = other.run(["load", kit.path("out").to_str().unwrap()]);
         assert!(
-            output.code != 0 && output.stderr.contains(problem),
+            output.code == 5 && output.stderr.contains(problem),
             "{output}"
         );
         assert!(names(&other).is_empty());
@@ -245,4 +245,51 @@ fn a_damaged_or_cut_layout_gives_no_kit() {
         assert!(output.code != 0 && output.code < 100, "{length}: {output}");
         assert!(names(&other).is_empty());
     }
+}
+
+#[test]
+fn a_manifest_beyond_all_bounds_is_refused_by_its_size() {
+    let kit = Sandbox::new();
+    let size = 5 << 20;
+    let manifest = vec![b' '; size];
+    let name = digest(&manifest);
+    kit.file("big/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    kit.file(
+        format!("big/blobs/{}", name.replace(':', "/")),
+        &manifest[..],
+    );
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let index = json!({"schemaVersion": 2, "manifests": [
+        {"mediaType": media_type, "digest": name, "size": size,
+         "annotations": {"org.opencontainers.image.ref.name": "big:1"}}
+    ]});
+    kit.file("big/index.json", index.to_string());
+    assert_data_eq!(
+        kit.run(["load", "big"]).hide_digests(),
+        str![[r#"
+[stderr]
+error: `blobs/sha256/[DIGEST]` has 5242880 bytes, more than the 4194304 that are read
+[exit 9]
+
+"#]]
+    );
+}
+
+#[test]
+fn a_name_that_cannot_be_kept_is_not_proposed_as_a_tag() {
+    let kit = Sandbox::new();
+    kit.copy(&testdata("quickstart"), "q");
+    let _ = kit.run(["pack", "q", "-t", "q:1"]).success();
+    let _ = kit.run(["save", "q:1", "-o", "out/"]).success();
+    let index = fs::read_to_string(kit.path("out/index.json")).unwrap();
+    fs::write(kit.path("out/index.json"), index.replace("q:1", "Q/q:1")).unwrap();
+    let output = kit.run(["load", "out"]).exits(2);
+    assert!(
+        output
+            .stderr
+            .contains("`kit load out:Q/q:1 -t REPOSITORY:TAG`"),
+        "{output}"
+    );
+    let line = ["load", "out:Q/q:1", "-t", "r:1"];
+    let _ = kit.run(line).success();
 }

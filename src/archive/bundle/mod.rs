@@ -48,6 +48,16 @@ pub enum Error {
     /// What is to be read is neither a folder nor a file, so that nobody can move about in it.
     #[error("{} is neither a folder nor a regular file", .0.display())]
     NotAFile(PathBuf),
+    /// A file that is held in memory is larger than it may be.
+    #[error("`{name}` has {size} bytes, more than the {limit} that are read")]
+    TooLarge {
+        /// The name in the bundle.
+        name: String,
+        /// How large it is.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+    },
     /// Content that the caller gave cannot be read or is not what it should be.
     #[error("cannot copy `{name}`")]
     Content {

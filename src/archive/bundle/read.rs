@@ -77,8 +77,8 @@ impl Bundle {
             source,
         };
         if size > limit {
-            let problem = format!("{size} bytes, more than the {limit} that are read");
-            return Err(content(io::Error::other(problem)));
+            let name = name.to_owned();
+            return Err(Error::TooLarge { name, size, limit });
         }
         let mut bytes = Vec::new();
         file.take(limit).read_to_end(&mut bytes).map_err(content)?;

@@ -402,3 +402,15 @@ warning: the kit holds a name that Windows cannot hold: a:b
         );
     }
 }
+
+#[test]
+fn a_place_that_is_not_there_is_a_failure_and_no_missing_kit() {
+    let kit = packed();
+    for line in [
+        &["unpack", "net:1", "-d", "out", "--ready-file", "no/ready"][..],
+        &["save", "net:1", "-o", "no/net.tar"],
+    ] {
+        let output = kit.run(line).exits(1);
+        assert!(output.stderr.contains("caused by: "), "{output}");
+    }
+}
