@@ -146,9 +146,13 @@ impl Names {
 /// Reads the names, from the log if the index is lost.
 pub(super) fn read(store: &Store) -> Result<Names, Error> {
     let path = store.index_path();
+    // Looked at first: the first writer makes the index before these, so that with one of them
+    // there an index that is missing was lost, and not only not made yet.
+    let has_begun = store.log_path().exists() || has_blobs(store);
     let problem = match read_index(store) {
         Ok(Some(Ok(index))) => return Ok(Names::from_index(index)),
         Ok(Some(Err(problem))) => problem.to_string(),
+        Ok(None) if !has_begun => return Ok(Names::default()),
         Ok(None) => "it is missing".to_owned(),
         Err(source) => return Err(Error::io("read", path)(source)),
     };
@@ -162,10 +166,7 @@ pub(super) fn read(store: &Store) -> Result<Names, Error> {
             "{problem}, and lines {:?} of names.log cannot be read",
             history.damaged
         ))),
-        None if path.exists() || has_blobs(store) => {
-            Err(lost(format!("{problem}, and there is no names.log")))
-        }
-        None => Ok(Names::default()),
+        None => Err(lost(format!("{problem}, and there is no names.log"))),
     }
 }
 
