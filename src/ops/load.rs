@@ -1,6 +1,7 @@
 //! Takes kits out of an OCI image layout, a folder or a tar file, into the store.
 
 use std::{
+    collections::HashMap,
     io::{Read, Write},
     path::Path,
 };
@@ -8,7 +9,7 @@ use std::{
 use super::{Error, pack::put};
 use crate::{
     archive::bundle::Bundle,
-    digest::Hasher,
+    digest::{Digest, Hasher},
     kitfile::{Kitfile, MAX_CONFIG_BYTES},
     oci::{
         Descriptor, Family, Index, Manifest, annotation,
@@ -143,19 +144,22 @@ impl Source {
                 names: all_names(),
             });
         }
-        chosen
-            .into_iter()
-            .map(|(descriptor, name)| {
-                let names = if options.names.is_empty() {
-                    vec![self.own_name(descriptor, name)?]
-                } else {
-                    options.names.clone()
-                };
-                let plain =
-                    Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
-                Ok((plain, names))
-            })
-            .collect()
+        // A kit with many names is copied and named once.
+        let mut places: HashMap<Digest, usize> = HashMap::new();
+        let mut kits: Vec<(Descriptor, Vec<Reference>)> = Vec::new();
+        for (descriptor, name) in chosen {
+            let place = *places.entry(descriptor.digest).or_insert_with(|| {
+                let (media_type, digest) = (&descriptor.media_type, descriptor.digest);
+                let plain = Descriptor::new(media_type, digest, descriptor.size);
+                kits.push((plain, options.names.clone()));
+                kits.len() - 1
+            });
+            if options.names.is_empty() {
+                let name = self.own_name(descriptor, name)?;
+                kits[place].1.push(name);
+            }
+        }
+        Ok(kits)
     }
 
     /// Returns the name that a kit has in the layout, if it is one that it could have here: a

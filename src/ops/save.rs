@@ -66,6 +66,13 @@ pub fn run(
         }
         kits.push((reference.clone(), entry.descriptor));
     }
+    if let Target::Stream(_) = target {
+        // What has gone into a pipe cannot be taken back.
+        for blob in &blobs {
+            let content = store.verified_blob(&blob.digest, blob.size)?;
+            content.finish().map_err(|source| damaged(blob, source))?;
+        }
+    }
     let mut bundle = match target {
         Target::Folder(path) => Writer::folder(&path)?,
         Target::Tar(path) => Writer::tar(&path)?,
@@ -87,10 +94,7 @@ pub fn run(
             blob.size,
             &mut metered,
         )?;
-        content.finish().map_err(|source| bundle::Error::Content {
-            name: blob.digest.to_string(),
-            source,
-        })?;
+        content.finish().map_err(|source| damaged(blob, source))?;
     }
     // Last: without them what was cut off half way is no layout.
     let index = index(&kits).to_bytes();
@@ -103,6 +107,14 @@ pub fn run(
         blobs: blobs.len(),
         bytes,
     })
+}
+
+fn damaged(blob: &Descriptor, source: io::Error) -> Error {
+    bundle::Error::Content {
+        name: blob.digest.to_string(),
+        source,
+    }
+    .into()
 }
 
 /// Reports what passes, and stops when the user asks for it.

@@ -104,7 +104,7 @@ hint: there is `team/q:1`, `team/q:prod`
 
 "#]]
     );
-    let absent = kit.run(["save", "team/q:1", "-o", "absent/x.tar"]).exits(3);
+    let absent = kit.run(["save", "team/q:1", "-o", "absent/x.tar"]).exits(1);
     assert!(
         absent
             .stderr
@@ -133,6 +133,49 @@ fn a_damaged_kit_leaves_no_file() {
     let healed = kit.run(["load", sound.to_str().unwrap()]);
     assert!(healed.stderr.contains("Healed 1 blob"), "{healed}");
     assert!(kit.store().damaged().is_empty());
+}
+
+#[test]
+fn not_one_byte_of_a_damaged_kit_goes_into_a_pipe() {
+    let (kit, digest) = packed();
+    let layer = kit.store().layers(&digest).remove(0).1;
+    let path = kit.store().blob_path(&layer);
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let out = kit.run(["save", "team/q:1", "-o", "-"]).exits(5);
+    assert_eq!(out.stdout, "", "{out}");
+}
+
+#[test]
+fn many_names_of_a_kit_are_loaded_as_one_kit() {
+    let (kit, digest) = packed();
+    let names: Vec<String> = (0..40).map(|number| format!("team/q:t{number}")).collect();
+    let mut tag = vec!["tag".to_owned(), "team/q:1".to_owned()];
+    tag.push(format!(
+        "team/q:{}",
+        names
+            .iter()
+            .map(|name| &name[7..])
+            .collect::<Vec<_>>()
+            .join(",")
+    ));
+    let _ = kit.run(&tag).success();
+    let mut save = vec!["save".to_owned(), "-o".to_owned(), "q.tar".to_owned()];
+    save.extend(names.iter().cloned());
+    let _ = kit.run(&save).success();
+    let other = Sandbox::new();
+    fs::copy(kit.path("q.tar"), other.path("q.tar")).unwrap();
+    let loaded = other.run(["load", "q.tar", "--format", "json"]).json();
+    assert_eq!(loaded["kits"].as_array().unwrap().len(), 1);
+    assert_eq!(loaded["stored"], 7);
+    assert_eq!(
+        loaded["kits"][0]["references"].as_array().unwrap().len(),
+        40
+    );
+    assert!(other.store().names().values().all(|named| *named == digest));
+    assert_eq!(other.store().names().len(), 40);
 }
 
 #[test]
