@@ -64,7 +64,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             rules.decide(&inside)
         };
         answers.push(Answer {
-            not_all: decision.ignored && rules.may_keep_below(&inside),
+            // What describes the kit is a file: only a folder would have something below it.
+            not_all: decision.ignored
+                && !matches!(decision.decider, Some(Decider::Description(_)))
+                && rules.may_keep_below(&inside),
             path,
             decision,
         });
