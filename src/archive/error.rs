@@ -360,6 +360,8 @@ pub enum LinkReason {
     Loop,
     /// It is one of several links that lead to each other.
     Circle,
+    /// Links led to that folder this many times already.
+    TooOften(u32),
     /// Its end cannot be looked at.
     Unreadable,
 }
@@ -373,6 +375,9 @@ impl fmt::Display for LinkProblem {
             LinkReason::Missing => f.write_str(" leads to nothing"),
             LinkReason::Loop => f.write_str(" leads back to a folder it lies in"),
             LinkReason::Circle => f.write_str(" is part of a circle of links"),
+            LinkReason::TooOften(times) => {
+                write!(f, " leads to a folder to which {times} links led already")
+            }
             LinkReason::Unreadable => f.write_str(" leads to something that cannot be read"),
         }
     }

@@ -1,6 +1,7 @@
 //! Links in a context, judged by where they end.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -10,6 +11,9 @@ use super::{
     ignore::IgnoreRules,
 };
 use crate::platform::{self, FileStamp};
+
+/// How often links may lead to one folder.
+const MAX_TIMES: u32 = 1000;
 
 /// What becomes of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(super) struct Links<'a> {
     /// The `blobs` folder of a Hugging Face cache whose snapshot the context is.
     cache_blobs: Option<PathBuf>,
     from_cache: u64,
+    /// How often links led to each folder.
+    folders: HashMap<PathBuf, u32>,
     notes: Vec<String>,
 }
 
@@ -66,6 +72,7 @@ impl<'a> Links<'a> {
             follow,
             cache_blobs,
             from_cache: 0,
+            folders: HashMap::new(),
             notes: Vec::new(),
         }
     }
@@ -126,6 +133,12 @@ impl<'a> Links<'a> {
             // Where files have no numbers the limit on a path's parts ends a loop.
             if stamp.inode != 0 && active.contains(&(stamp.device, stamp.inode)) {
                 return Err(problem(LinkReason::Loop));
+            }
+            // Folders full of links to folders full of links multiply without end.
+            let times = self.folders.entry(end.clone()).or_default();
+            *times += 1;
+            if *times > MAX_TIMES {
+                return Err(problem(LinkReason::TooOften(MAX_TIMES)));
             }
         }
         Ok(Some(End {

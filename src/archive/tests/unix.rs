@@ -200,3 +200,23 @@ fn a_deep_context_is_walked_on_a_small_stack() {
     });
     assert_eq!(found, DEPTH + 1);
 }
+
+#[test]
+fn links_that_multiply_are_refused() {
+    let context = Context::new(&[("end/file", "")]);
+    for level in 0..12 {
+        let folder = context.path(&format!("l{level:02}"));
+        fs::create_dir(&folder).unwrap();
+        let next = match level {
+            11 => "../end".to_owned(),
+            _ => format!("../l{:02}", level + 1),
+        };
+        for name in ["a", "b"] {
+            symlink(&next, folder.join(name)).unwrap();
+        }
+    }
+    let Err(Error::Links(problems)) = context.walk(&["l00"], "") else {
+        panic!("the links were accepted");
+    };
+    assert_eq!(problems[0].reason, LinkReason::TooOften(1000));
+}
