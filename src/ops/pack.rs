@@ -157,7 +157,7 @@ pub fn run(
         let tree = &prepared.found.tree;
         let files = tree.entries(position).filter(is_file);
         layers.push(PackedLayer {
-            descriptor: describe(entry, packed, &prepared.found, position),
+            descriptor: describe(entry, &packed, &prepared.found, position),
             entry: entry.clone(),
             files: files.count(),
             bytes: tree.bytes(position),
@@ -288,7 +288,12 @@ fn pack_layer(
         shape: shape(entry),
         path: &entry.path,
     };
-    let packed = archive::pack::write(layer, blob.file(), threads, meter, progress)?;
+    let options = archive::pack::Options {
+        threads,
+        compression: archive::pack::Compression::None,
+        file_digests: false,
+    };
+    let packed = archive::pack::write(layer, blob.file(), &options, meter, progress)?;
     let stored = blob.commit(&packed.digest, packed.size)?;
     Ok((packed, stored))
 }
@@ -326,7 +331,7 @@ fn shape(entry: &Entry) -> Shape {
 }
 
 /// Describes a packed layer for the manifest.
-fn describe(entry: &Entry, packed: Packed, found: &Found, index: usize) -> Descriptor {
+fn describe(entry: &Entry, packed: &Packed, found: &Found, index: usize) -> Descriptor {
     let kind = layer_kind(entry.section);
     let layer_type = LayerType {
         family: Family::ModelKit,

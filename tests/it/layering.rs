@@ -86,6 +86,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("anstyle::", &["cli"]),
     ("signal_hook::", &["cli"]),
     ("tar::", &["archive"]),
+    ("flate2::", &["archive"]),
+    ("zstd::", &["archive"]),
     ("granit_parser::", &["kitfile"]),
     ("serde_saphyr::", &["kitfile"]),
 ];

@@ -82,12 +82,20 @@ fn layer(found: &Found, index: usize, shape: Shape) -> Layer<'_> {
     }
 }
 
+fn plain(threads: usize) -> pack::Options {
+    pack::Options {
+        threads,
+        compression: pack::Compression::None,
+        file_digests: false,
+    }
+}
+
 fn pack(found: &Found, index: usize, threads: usize) -> (Digest, Vec<u8>) {
     let out = tempfile::NamedTempFile::new().unwrap();
     let packed = pack::write(
         layer(found, index, Shape::Tar),
         out.as_file(),
-        threads,
+        &plain(threads),
         &Silent,
         &Silent,
     )
@@ -306,7 +314,7 @@ fn a_raw_layer_is_its_file() {
         let packed = pack::write(
             layer(&found, 0, Shape::Raw),
             out.as_file(),
-            2,
+            &plain(2),
             &Silent,
             &Silent,
         )
@@ -324,8 +332,14 @@ fn a_file_that_changes_between_walk_and_read_is_refused() {
         let found = context.walk(&["."], "").unwrap();
         fs::write(context.path("a"), content.replace(['s', 'x'], "y")).unwrap();
         let out = tempfile::tempfile().unwrap();
-        let error =
-            pack::write(layer(&found, 0, Shape::Tar), &out, 2, &Silent, &Silent).unwrap_err();
+        let error = pack::write(
+            layer(&found, 0, Shape::Tar),
+            &out,
+            &plain(2),
+            &Silent,
+            &Silent,
+        )
+        .unwrap_err();
         assert!(
             matches!(error, Error::ChangedWhilePacking { .. }),
             "{large}: {error}"

@@ -1,0 +1,397 @@
+//! Turns one layer of a tree into a deterministic tar archive, or into the bytes of its one file,
+//! compressed or not, and hashes all of it in the same pass.
+//!
+//! The size of every entry is known from the walk, so the archive can be cut into pieces of one
+//! size before the first file is read ([`plan`]). Workers take the next piece, read its files
+//! ([`source`]), hash those that lie in it whole, and compress it ([`encode`]) or write it to its
+//! place. The calling thread takes the pieces in order, hashes them, and writes what was
+//! compressed, whose place only now is known. A further thread hashes files that span pieces.
+//! A fixed number of buffers goes round, which bounds the memory and how far a worker can run
+//! ahead. Where the cuts are depends on the tree alone, so the bytes do not depend on the number
+//! of threads.
+
+mod encode;
+mod plan;
+mod source;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    panic::resume_unwind,
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread,
+};
+
+use self::{
+    encode::Encoder,
+    plan::{Buffer, Piece, Planner},
+};
+use super::{
+    error::Error,
+    header::{self, END},
+    tree::{Entry, Kind, Tree},
+};
+use crate::{
+    digest::{Digest, Hasher},
+    platform,
+    progress::{Meter, Progress},
+};
+
+/// What a layer is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// A tar archive of the layer's entries.
+    Tar,
+    /// The content of the layer's only file.
+    Raw,
+}
+
+/// How a layer is compressed. What the methods write is part of digests: see
+/// `docs/decisions/0007-compression.md` before changing anything about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip, for the best ratio that it gives at an ordinary speed.
+    Gzip,
+    /// gzip, fast.
+    GzipFastest,
+    /// Zstandard.
+    Zstd,
+}
+
+/// A layer to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// What the walk found.
+    pub tree: &'a Tree,
+    /// The layer's place in the tree.
+    pub index: usize,
+    /// What it is to become. Only a layer with a single file can be raw.
+    pub shape: Shape,
+    /// The path that errors name.
+    pub path: &'a str,
+}
+
+/// How to write a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many threads read, compress and write besides the calling one; 0 counts as 1.
+    pub threads: usize,
+    /// How the layer is compressed.
+    pub compression: Compression,
+    /// Whether each file is hashed too. Costs no second read, but for a file larger than a piece
+    /// the time of a further core.
+    pub file_digests: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The SHA-256 of what was written.
+    pub digest: Digest,
+    /// The length in bytes of what was written.
+    pub size: u64,
+    /// The SHA-256 of it before compression; the digest if it is not compressed.
+    pub diff_id: Digest,
+    /// The length in bytes before compression.
+    pub plain_size: u64,
+    /// The SHA-256 of each file of the layer, in the order of the tree; empty unless asked for.
+    pub files: Vec<Digest>,
+}
+
+/// Returns the length in bytes of the archive of `layer` before compression.
+pub fn archive_size(tree: &Tree, layer: usize) -> u64 {
+    let mut path = Vec::new();
+    let content = tree.entries(layer).map(|entry| {
+        entry.path_into(&mut path);
+        header::length(&path, header_kind(entry)) + header::padded(entry.size())
+    });
+    content.sum::<u64>() + END as u64
+}
+
+fn header_kind(entry: Entry<'_>) -> header::Kind {
+    match entry.kind() {
+        Kind::File => header::Kind::File(entry.size()),
+        Kind::Folder => header::Kind::Folder,
+    }
+}
+
+impl Layer<'_> {
+    fn plain_size(&self) -> u64 {
+        match self.shape {
+            Shape::Tar => archive_size(self.tree, self.index),
+            Shape::Raw => self.tree.bytes(self.index),
+        }
+    }
+
+    fn file_count(&self) -> usize {
+        let entries = self.tree.entries(self.index);
+        entries.filter(|entry| entry.kind() == Kind::File).count()
+    }
+
+    fn cannot_write(&self, source: std::io::Error) -> Error {
+        Error::WriteLayer {
+            path: self.path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Writes `layer` to the empty file `out`.
+///
+/// # Errors
+///
+/// What cannot be read or written, a file that changed since the walk, the user's wish to stop.
+/// What `out` holds then is worth nothing.
+pub fn write(
+    layer: Layer<'_>,
+    out: &File,
+    options: &Options,
+    meter: &dyn Meter,
+    progress: &dyn Progress,
+) -> Result<Packed, Error> {
+    let threads = options.threads.max(1);
+    let plain_size = layer.plain_size();
+    // The content of a raw layer is its file: its digest is there anyway.
+    let hash_files = options.file_digests && layer.shape == Shape::Tar;
+    let piece_size = encode::piece_size(options.compression);
+    let planner = Mutex::new(Planner::new(layer, piece_size, plain_size));
+    let (done, arrived) = channel();
+    let buffers = threads + 2 + usize::from(hash_files);
+    let (free, empty) = sync_channel(buffers);
+    for _ in 0..buffers {
+        free.send(Buffer::default())
+            .expect("the channel has room for every buffer");
+    }
+    let empty = Mutex::new(empty);
+    let job = Job {
+        layer,
+        out,
+        compression: options.compression,
+        hash_files,
+        planner: &planner,
+        empty: &empty,
+        progress,
+    };
+    thread::scope(|scope| {
+        // Dropping it when this ends, early or not, ends the workers.
+        let free = free;
+        for number in 0..threads {
+            let done = done.clone();
+            let job = &job;
+            let spawned = thread::Builder::new().spawn_scoped(scope, move || job.work(&done));
+            // Where a process may have few threads, fewer do the work.
+            if let (0, Err(source)) = (number, spawned) {
+                return Err(layer.cannot_write(source));
+            }
+        }
+        drop(done);
+        let files = FileHashes::new(if hash_files { layer.file_count() } else { 0 });
+        let aside = hash_files && plain_size > piece_size as u64;
+        let (mut packed, files) = if aside {
+            job.collect_and_hash_aside(scope, arrived, free, meter, files)?
+        } else {
+            let mut files = files;
+            let packed = job.collect(arrived, meter, |piece| {
+                files.take(&piece);
+                // The workers may all have finished: then nobody needs the buffer.
+                let _ = free.send(piece.buffer);
+            })?;
+            (packed, files)
+        };
+        packed.files = match layer.shape {
+            Shape::Raw if options.file_digests => vec![packed.diff_id],
+            Shape::Raw | Shape::Tar => files.finish(),
+        };
+        Ok(packed)
+    })
+}
+
+/// The digests of a layer's files, from pieces in their order.
+struct FileHashes {
+    done: Vec<Option<Digest>>,
+    /// The state of the file that the next piece goes on with.
+    open: Hasher,
+}
+
+impl FileHashes {
+    fn new(files: usize) -> Self {
+        Self {
+            done: vec![None; files],
+            open: Hasher::new(),
+        }
+    }
+
+    fn take(&mut self, piece: &Piece) {
+        if self.done.is_empty() {
+            return;
+        }
+        for part in &piece.parts {
+            let number = part.source.number;
+            if part.digest.is_some() {
+                self.done[number] = part.digest;
+                continue;
+            }
+            self.open.update(piece.content_of(part));
+            if part.is_last() {
+                self.done[number] = Some(std::mem::take(&mut self.open).finish());
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<Digest> {
+        let all: Option<Vec<_>> = self.done.into_iter().collect();
+        all.expect("without a failure every file has passed")
+    }
+}
+
+/// What the workers share.
+struct Job<'a> {
+    layer: Layer<'a>,
+    out: &'a File,
+    compression: Compression,
+    hash_files: bool,
+    planner: &'a Mutex<Planner<'a>>,
+    empty: &'a Mutex<Receiver<Buffer>>,
+    progress: &'a dyn Progress,
+}
+
+impl Job<'_> {
+    fn work(&self, done: &Sender<Result<Piece, Error>>) {
+        let mut encoder = match Encoder::new(self.compression) {
+            Ok(encoder) => encoder,
+            Err(source) => {
+                let _ = done.send(Err(self.layer.cannot_write(source)));
+                return;
+            }
+        };
+        loop {
+            let buffer = {
+                let empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+                let Ok(buffer) = empty.recv() else { return };
+                buffer
+            };
+            let piece = self
+                .planner
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next(buffer);
+            let piece = match piece {
+                Ok(Some(piece)) => self.make(piece, encoder.as_mut()),
+                Ok(None) => return,
+                Err(error) => Err(error),
+            };
+            let failed = piece.is_err();
+            if done.send(piece).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// Reads the contents of a piece, and compresses it or writes it to its place.
+    fn make(&self, mut piece: Piece, encoder: Option<&mut Encoder>) -> Result<Piece, Error> {
+        if self.progress.cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let Piece { buffer, parts, .. } = &mut piece;
+        for part in parts {
+            let gap = &mut buffer.plain[part.at..][..part.length];
+            part.source.read(gap, part.offset, part.is_whole())?;
+            if self.hash_files && part.is_whole() {
+                part.digest = Some(Digest::of(gap));
+            }
+        }
+        match encoder {
+            Some(encoder) => {
+                let Buffer { plain, encoded } = &mut piece.buffer;
+                encoder.encode(&plain[..piece.length], encoded)
+            }
+            None => platform::write_all_at(self.out, piece.plain(), piece.offset),
+        }
+        .map_err(|source| self.layer.cannot_write(source))?;
+        Ok(piece)
+    }
+
+    /// As [`Self::collect`], with a thread that hashes the files of each piece afterwards.
+    fn collect_and_hash_aside<'scope>(
+        &self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        arrived: Receiver<Result<Piece, Error>>,
+        free: SyncSender<Buffer>,
+        meter: &dyn Meter,
+        mut files: FileHashes,
+    ) -> Result<(Packed, FileHashes), Error> {
+        let (pass, passed) = channel::<Piece>();
+        let hasher = thread::Builder::new()
+            .spawn_scoped(scope, move || {
+                for piece in passed {
+                    files.take(&piece);
+                    let _ = free.send(piece.buffer);
+                }
+                files
+            })
+            .map_err(|source| self.layer.cannot_write(source))?;
+        let written = self.collect(arrived, meter, |piece| {
+            // The other side ends only after this one.
+            let _ = pass.send(piece);
+        });
+        drop(pass);
+        let files = hasher.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((written?, files))
+    }
+
+    /// Takes the pieces in whatever order they arrive, hashes them in theirs, and writes what is
+    /// compressed. `pass_on` gets each piece that is done with.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it must be dropped when hashing ends, which is what stops the workers"
+    )]
+    fn collect(
+        &self,
+        arrived: Receiver<Result<Piece, Error>>,
+        meter: &dyn Meter,
+        mut pass_on: impl FnMut(Piece),
+    ) -> Result<Packed, Error> {
+        let (mut plain, mut encoded) = (Hasher::new(), Hasher::new());
+        let (mut plain_size, mut size) = (0, 0);
+        let mut next = 0;
+        let mut early = BTreeMap::new();
+        for piece in &arrived {
+            let piece = piece?;
+            early.insert(piece.number, piece);
+            while let Some(piece) = early.remove(&next) {
+                plain.update(piece.plain());
+                plain_size += piece.length as u64;
+                if self.compression != Compression::None {
+                    let bytes = &piece.buffer.encoded;
+                    encoded.update(bytes);
+                    platform::write_all_at(self.out, bytes, size)
+                        .map_err(|source| self.layer.cannot_write(source))?;
+                    size += bytes.len() as u64;
+                }
+                next += 1;
+                meter.advance(piece.parts.iter().map(|part| part.length as u64).sum());
+                for part in &piece.parts {
+                    if part.is_last() && !part.is_whole() {
+                        part.source.check()?;
+                    }
+                }
+                pass_on(piece);
+            }
+        }
+        let diff_id = plain.finish();
+        let is_plain = self.compression == Compression::None;
+        Ok(Packed {
+            digest: if is_plain { diff_id } else { encoded.finish() },
+            size: if is_plain { plain_size } else { size },
+            diff_id,
+            plain_size,
+            files: Vec::new(),
+        })
+    }
+}
