@@ -90,6 +90,26 @@ impl Tree {
         self.layers[layer].push(node);
     }
 
+    /// Gives each file of the layers that `wanted` picks a layer of its own, without folders, in
+    /// the place of the former. Returns where each former layer begins.
+    pub fn split(&mut self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let former = std::mem::take(&mut self.layers);
+        let mut begins = Vec::with_capacity(former.len());
+        for (layer, nodes) in former.into_iter().enumerate() {
+            begins.push(self.layers.len());
+            if wanted(layer) {
+                let files = nodes.into_iter().filter(|node| {
+                    // Folders are above the files that lead here, which know them.
+                    self.nodes[*node as usize].kind == Kind::File
+                });
+                self.layers.extend(files.map(|node| vec![node]));
+            } else {
+                self.layers.push(nodes);
+            }
+        }
+        begins
+    }
+
     /// Returns the folder that was walked.
     pub fn context(&self) -> &Path {
         &self.context

@@ -179,6 +179,12 @@ impl From<ops::Error> for Failure {
             E::ManifestTooLarge { .. } => {
                 plain(Kind::Limit).hint("pack folders as single elements of the Kitfile")
             }
+            E::RawName { .. } => {
+                plain(Kind::Failed).hint("rename it, or pack with --layer-format tar")
+            }
+            E::ConfigTooLarge { .. } => {
+                plain(Kind::Limit).hint("shorten the texts and parameters of the Kitfile")
+            }
             E::Config { .. } | E::Mismatch { .. } | E::BadDocument { .. } => plain(Kind::Damaged),
             E::DamagedSource { .. } | E::MissingSource { .. } => {
                 plain(Kind::Damaged).hint("save or copy it again")

@@ -150,6 +150,6 @@ impl Kitfile {
 }
 
 /// Tells whether a model with this path has a layer of its own.
-fn holds_layer(model_path: &str) -> bool {
+pub(super) fn holds_layer(model_path: &str) -> bool {
     !model_path.is_empty() && !is_kit_reference(model_path)
 }

@@ -16,6 +16,7 @@ mod node;
 mod parse;
 mod problem;
 mod resolve;
+mod spread;
 mod tree;
 mod validate;
 mod write;

@@ -210,7 +210,7 @@ fn check_path(element: &Element<'_>, errors: &mut Vec<Finding>) {
 }
 
 /// Tells whether the path starts with a drive letter or names a network share.
-fn is_windows_absolute(path: &str) -> bool {
+pub(super) fn is_windows_absolute(path: &str) -> bool {
     let bytes = path.as_bytes();
     bytes.first() == Some(&b'\\')
         || (bytes.len() > 1 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':')

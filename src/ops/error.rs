@@ -76,6 +76,21 @@ pub enum Error {
         /// The elements, each with the rule.
         ignored: Vec<String>,
     },
+    /// A file whose name only an archive can hold.
+    #[error("`{path}` cannot be a raw layer: its name is not UTF-8")]
+    RawName {
+        /// The path, with what is not UTF-8 replaced.
+        path: String,
+    },
+    /// A config larger than readers take.
+    #[error(
+        "the config of the kit would have {size} bytes, and at most {} are read",
+        kitfile::MAX_CONFIG_BYTES
+    )]
+    ConfigTooLarge {
+        /// Its length.
+        size: usize,
+    },
     /// More layers than a manifest can name.
     #[error("{layers} layers make a manifest larger than registries take")]
     ManifestTooLarge {

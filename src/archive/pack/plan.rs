@@ -83,6 +83,7 @@ pub(super) struct Planner<'t> {
     offset: u64,
     ended: bool,
     path: Vec<u8>,
+    header: Vec<u8>,
 }
 
 impl<'t> Planner<'t> {
@@ -101,6 +102,7 @@ impl<'t> Planner<'t> {
             offset: 0,
             ended: false,
             path: Vec::new(),
+            header: Vec::new(),
         }
     }
 
@@ -189,12 +191,15 @@ impl<'t> Planner<'t> {
         entry.path_into(&mut self.path);
         // What leads to the file has no place in a raw layer, which is its content.
         if shape == Shape::Tar {
+            // By itself, because headers are padded from the start of what they stand in.
+            self.header.clear();
             header::append(
-                &mut self.between,
+                &mut self.header,
                 &self.path,
                 entry.mode(),
                 header_kind(entry),
             );
+            self.between.extend_from_slice(&self.header);
         }
         if entry.kind() == Kind::File {
             let path = self.on_disk()?;

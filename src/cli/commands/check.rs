@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::pack::{read_rules, tell_left_out};
 use crate::{
-    archive::{tree::Kind as EntryKind, walk::FollowLinks},
+    archive::{pack::Compression, tree::Kind as EntryKind, walk::FollowLinks},
     cli::{
         Context,
         args::{Format, FormatArgs},
@@ -18,7 +18,7 @@ use crate::{
     kitfile::{self, Kitfile, Problem},
     ops::{
         kit::noun,
-        pack::{self, Options, Prepared},
+        pack::{self, LayerFormat, Options, Prepared},
     },
 };
 
@@ -166,6 +166,8 @@ fn examine(
         keep_modes: false,
         strict: args.strict,
         created: None,
+        compression: Compression::None,
+        layer_format: LayerFormat::Tar,
         threads: 1,
     };
     let prepared = pack::prepare(&options, &progress)?;

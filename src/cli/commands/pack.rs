@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     archive::{
         ignore::{FILE_NAME, IgnoreRules, MAX_LENGTH},
+        pack::Compression,
         tree::Kind as EntryKind,
         walk::FollowLinks,
     },
@@ -31,7 +32,7 @@ use crate::{
     kitfile::Kitfile,
     ops::{
         draft, kit,
-        pack::{self, Options, Prepared, Report},
+        pack::{self, LayerFormat, Options, Prepared, Report},
     },
     progress::Progress,
     reference::Reference,
@@ -61,9 +62,12 @@ pub(crate) struct Args {
     /// Name of the kit, with any number of tags: REPOSITORY[:TAG[,TAG...]]
     #[arg(short, long, value_name = "NAME", value_parser = new_names)]
     tag: Vec<References>,
-    /// How layers are compressed: none
+    /// How layers are compressed: none, gzip, gzip-fastest or zstd
     #[arg(long, value_name = "METHOD", default_value = "none", hide_default_value = true, value_parser = compression)]
     compression: Compression,
+    /// What layers are: tar, an archive each, or raw, the files as they are, each a layer
+    #[arg(long, value_name = "FORMAT", default_value = "tar", hide_default_value = true, value_parser = layer_format)]
+    layer_format: LayerFormat,
     /// List what would be packed, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -102,23 +106,27 @@ enum Links {
     Skip,
 }
 
-/// How layers are compressed.
-// Not `()`: the parser takes a field of that type for one that is not there.
-#[derive(Clone, Copy, Debug)]
-enum Compression {
-    None,
+fn compression(text: &str) -> Result<Compression, BadValue> {
+    Ok(match text {
+        "none" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "gzip-fastest" => Compression::GzipFastest,
+        "zstd" => Compression::Zstd,
+        // The reference's words, which scripts may look for.
+        _ => {
+            return Err(BadValue::new(
+                "invalid compression type: must be one of 'none', 'gzip', 'gzip-fastest', or 'zstd'",
+            ));
+        }
+    })
 }
 
-fn compression(text: &str) -> Result<Compression, BadValue> {
+fn layer_format(text: &str) -> Result<LayerFormat, BadValue> {
     match text {
-        "none" => Ok(Compression::None),
-        "gzip" | "gzip-fastest" | "zstd" => Err(BadValue::new(format!(
-            "compression '{text}' is not available yet in this version"
-        ))
-        .hint("leave --compression out: model weights hardly shrink")),
-        // The reference's words, which scripts may look for.
+        "tar" => Ok(LayerFormat::Tar),
+        "raw" => Ok(LayerFormat::Raw),
         _ => Err(BadValue::new(
-            "invalid compression type: must be one of 'none', 'gzip', or 'gzip-fastest'",
+            "invalid layer format: must be one of 'tar' or 'raw'",
         )),
     }
 }
@@ -147,6 +155,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         keep_modes: args.keep_modes,
         strict: args.strict,
         created: created(args, context)?,
+        compression: args.compression,
+        layer_format: args.layer_format,
         threads: threads(args.threads),
     };
     let prepared = pack::prepare(&options, &progress)?;
@@ -264,6 +274,9 @@ pub(super) fn tell_left_out(prepared: &Prepared, context: &Context) {
         if let Some(line) = pack::emptiness(prepared, index) {
             context.ui.warn(line);
         }
+    }
+    for warning in &prepared.warnings {
+        context.ui.warn(warning);
     }
     for (path, reason) in &found.guarded {
         context

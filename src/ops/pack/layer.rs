@@ -1,0 +1,262 @@
+//! Packs the layers, several at a time.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use serde::Serialize;
+
+use super::{
+    Options, PackedLayer, Prepared,
+    prepare::{file_count, is_file},
+};
+use crate::{
+    archive::{
+        self,
+        pack::{Compression, Packed, Shape},
+    },
+    kitfile::Section,
+    oci::{Descriptor, Encoding, Family, LayerType, annotation},
+    ops::{Error, kit::layer_kind},
+    progress::{Meter, Progress},
+    store::Writer,
+};
+
+/// Packs every layer, several at a time, and returns them in order.
+pub(super) fn pack_all(
+    options: &Options,
+    prepared: &Prepared,
+    writer: &Writer<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<PackedLayer>, Error> {
+    let tree = &prepared.found.tree;
+    let count = prepared.entries.len();
+    let sizes: Vec<u64> = (0..count).map(|layer| tree.bytes(layer)).collect();
+    let total = sizes.iter().sum();
+    let meter = progress.begin("Packing", Some(total));
+    // The largest first, and with as many of the threads as it has of the bytes: the end must not
+    // be one large layer that one thread is busy with.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|layer| std::cmp::Reverse(sizes[*layer]));
+    let at_once = options.threads.clamp(1, count.max(1));
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<PackedLayer>>> = Mutex::new((0..count).map(|_| None).collect());
+    let failure = Mutex::new(None);
+    let work = || {
+        loop {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&layer) = order.get(turn) else {
+                return;
+            };
+            let job = Job {
+                options,
+                prepared,
+                index: layer,
+                threads: share(options.threads, sizes[layer], total),
+                writer,
+                meter: meter.as_ref(),
+                progress: &Stoppable {
+                    progress,
+                    failed: &failure,
+                },
+            };
+            match pack_one(&job) {
+                Ok(packed) => lock(&done)[layer] = Some(packed),
+                Err(error) => {
+                    // The first failure is the cause; those after it are its echoes.
+                    lock(&failure).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once {
+            // Where a process may have few threads, fewer do the work.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    if let Some(error) = lock(&failure).take() {
+        return Err(error);
+    }
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let all: Option<Vec<_>> = done.into_iter().collect();
+    Ok(all.expect("without a failure every layer was packed"))
+}
+
+/// Returns how many of `threads` are for a layer of `size` bytes out of `total`.
+fn share(threads: usize, size: u64, total: u64) -> usize {
+    let threads = threads.max(1) as u128;
+    let rounded = (threads * u128::from(size) + u128::from(total) / 2) / u128::from(total.max(1));
+    usize::try_from(rounded.clamp(1, threads)).expect("at most as many as there are")
+}
+
+/// One layer to be packed.
+struct Job<'a> {
+    options: &'a Options,
+    prepared: &'a Prepared,
+    /// Its place in what was prepared.
+    index: usize,
+    /// How many threads it gets.
+    threads: usize,
+    writer: &'a Writer<'a>,
+    meter: &'a dyn Meter,
+    progress: &'a dyn Progress,
+}
+
+/// Packs one layer into the store.
+fn pack_one(job: &Job<'_>) -> Result<PackedLayer, Error> {
+    let Job {
+        prepared, index, ..
+    } = *job;
+    let entry = &prepared.entries[index];
+    let tree = &prepared.found.tree;
+    let layer = archive::pack::Layer {
+        tree,
+        index,
+        shape: prepared.shapes[index],
+        path: &entry.path,
+    };
+    let options = archive::pack::Options {
+        threads: job.threads,
+        compression: prepared.compression(index, job.options.compression),
+        file_digests: false,
+    };
+    let blob = job.writer.create()?;
+    let packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress)?;
+    let stored = blob.commit(&packed.digest, packed.size)?;
+    Ok(PackedLayer {
+        descriptor: describe(prepared, index, options.compression, &packed),
+        entry: entry.clone(),
+        diff_id: packed.diff_id,
+        files: file_count(tree, index),
+        bytes: tree.bytes(index),
+        stored,
+    })
+}
+
+/// Passes a progress on, and counts as cancelled once some layer has failed.
+struct Stoppable<'a> {
+    progress: &'a dyn Progress,
+    failed: &'a Mutex<Option<Error>>,
+}
+
+impl Progress for Stoppable<'_> {
+    fn begin(&self, label: &str, total: Option<u64>) -> Box<dyn Meter> {
+        self.progress.begin(label, total)
+    }
+    fn warn(&self, text: &str) {
+        self.progress.warn(text);
+    }
+    fn status(&self, text: &str) {
+        self.progress.status(text);
+    }
+    fn cancelled(&self) -> bool {
+        self.progress.cancelled() || lock(self.failed).is_some()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what the media type says of a layer.
+fn encoding(shape: Shape, compression: Compression) -> Encoding {
+    match (shape, compression) {
+        (Shape::Tar, Compression::None) => Encoding::Tar,
+        (Shape::Tar, Compression::Gzip | Compression::GzipFastest) => Encoding::TarGzip,
+        (Shape::Tar, Compression::Zstd) => Encoding::TarZstd,
+        (Shape::Raw, Compression::None) => Encoding::Raw,
+        (Shape::Raw, Compression::Gzip | Compression::GzipFastest) => Encoding::RawGzip,
+        (Shape::Raw, Compression::Zstd) => Encoding::RawZstd,
+    }
+}
+
+/// Describes a packed layer for the manifest.
+fn describe(
+    prepared: &Prepared,
+    index: usize,
+    compression: Compression,
+    packed: &Packed,
+) -> Descriptor {
+    let entry = &prepared.entries[index];
+    let shape = prepared.shapes[index];
+    let layer_type = LayerType {
+        family: Family::ModelKit,
+        kind: layer_kind(entry.section),
+        encoding: encoding(shape, compression),
+    };
+    let mut descriptor = Descriptor::new(&layer_type.to_string(), packed.digest, packed.size);
+    let annotations = &mut descriptor.annotations;
+    annotations.insert(annotation::FILE_PATH.to_owned(), entry.clean.clone());
+    if entry.section == Section::Prompt {
+        annotations.insert(
+            annotation::LAYER_SUBTYPE.to_owned(),
+            annotation::SUBTYPE_PROMPT.to_owned(),
+        );
+    }
+    if layer_type.encoding.is_compressed() {
+        annotations.insert(
+            annotation::UNCOMPRESSED_SIZE.to_owned(),
+            packed.plain_size.to_string(),
+        );
+    }
+    if shape == Shape::Raw {
+        let mode = prepared
+            .found
+            .tree
+            .entries(index)
+            .find(is_file)
+            .map(|file| file.mode());
+        annotations.insert(
+            annotation::FILE_METADATA.to_owned(),
+            raw_metadata(&entry.clean, mode.unwrap_or(0o644), packed.plain_size),
+        );
+    }
+    descriptor
+}
+
+/// Returns the description of a raw layer's file, in which only its name, size and execute bit
+/// are its own.
+fn raw_metadata(path: &str, mode: u32, size: u64) -> String {
+    #[derive(Serialize)]
+    struct Metadata<'a> {
+        name: &'a str,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+        size: u64,
+        mtime: &'a str,
+        typeflag: u8,
+    }
+    let metadata = Metadata {
+        name: path.rsplit('/').next().unwrap_or(path),
+        mode,
+        uid: 0,
+        gid: 0,
+        size,
+        mtime: "1970-01-01T00:00:00Z",
+        typeflag: 0,
+    };
+    String::from_utf8(crate::oci::json::to_vec(&metadata)).expect("JSON is UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::LayerKind;
+
+    #[test]
+    fn raw_metadata_holds_nothing_of_the_machine() {
+        assert_eq!(
+            raw_metadata("tools/a.mcpb", 0o755, 7),
+            r#"{"name":"a.mcpb","mode":493,"uid":0,"gid":0,"size":7,"mtime":"1970-01-01T00:00:00Z","typeflag":0}"#
+        );
+        assert_eq!(layer_kind(Section::Prompt), LayerKind::Code);
+    }
+}

@@ -1,0 +1,164 @@
+//! Packs a directory into an immutable kit in the store.
+
+mod layer;
+mod prepare;
+mod raw;
+
+use std::path::PathBuf;
+
+use super::Error;
+use crate::{
+    archive::{ignore::IgnoreRules, pack::Compression, walk::FollowLinks},
+    digest::Digest,
+    kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES},
+    oci::{Descriptor, Manifest, annotation, media_type},
+    progress::Progress,
+    reference::Reference,
+    store::{Committed, Presence, Store, Trust, Writer},
+};
+
+pub use prepare::{Prepared, emptiness, prepare};
+pub use raw::MAX_RAW_FILES;
+
+/// What a layer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayerFormat {
+    /// A tar archive of an element's files.
+    #[default]
+    Tar,
+    /// The content of one file; a folder becomes one layer for each of its files.
+    Raw,
+}
+
+/// What to pack, and how.
+pub struct Options {
+    /// The directory that the Kitfile's paths are relative to.
+    pub context: PathBuf,
+    /// What the kit is made of.
+    pub kitfile: Kitfile,
+    /// Whether nobody wrote the Kitfile: then what looks private is kept out at any depth.
+    pub drafted: bool,
+    /// What is left out.
+    pub rules: IgnoreRules,
+    /// The names the kit gets; none leaves it addressed by digest alone.
+    pub names: Vec<Reference>,
+    /// What becomes of links.
+    pub follow_links: FollowLinks,
+    /// Whether permission bits are packed as they are.
+    pub keep_modes: bool,
+    /// Whether files that cannot be packed are errors.
+    pub strict: bool,
+    /// The value of the `created` annotation, RFC 3339; `None` leaves it out, so that the digest
+    /// does not depend on the day.
+    pub created: Option<String>,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// What layers are.
+    pub layer_format: LayerFormat,
+    /// How many threads work, at least one.
+    pub threads: usize,
+}
+
+/// What was packed.
+#[derive(Debug)]
+pub struct Report {
+    /// The manifest.
+    pub manifest: Descriptor,
+    /// Whether the manifest was new to the store.
+    pub manifest_stored: Committed,
+    /// The config.
+    pub config: Descriptor,
+    /// Whether the config was new to the store.
+    pub config_stored: Committed,
+    /// The layers in the order of the manifest.
+    pub layers: Vec<PackedLayer>,
+}
+
+/// A layer that was packed.
+#[derive(Debug)]
+pub struct PackedLayer {
+    /// The element of the Kitfile.
+    pub entry: Entry,
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The digest of what the blob unpacks to.
+    pub diff_id: Digest,
+    /// How many files it holds.
+    pub files: usize,
+    /// The bytes of these files.
+    pub bytes: u64,
+    /// Whether it was new to the store.
+    pub stored: Committed,
+}
+
+/// Packs what [`prepare`] found and names the kit last.
+pub fn run(
+    options: &Options,
+    prepared: &Prepared,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let writer = store.writer(progress)?;
+    let layers = layer::pack_all(options, prepared, &writer, progress)?;
+    let mut kitfile = prepared.kitfile.clone();
+    for (position, layer) in layers.iter().enumerate() {
+        kitfile.set_layer(position, layer.descriptor.digest, layer.diff_id);
+    }
+    let config = kitfile.to_config();
+    if config.len() > MAX_CONFIG_BYTES {
+        return Err(Error::ConfigTooLarge { size: config.len() });
+    }
+    let (config, config_stored) = put(&writer, media_type::CONFIG, &config)?;
+    let manifest = Manifest {
+        artifact_type: Some(media_type::ARTIFACT.to_owned()),
+        config: config.clone(),
+        layers: layers
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect(),
+        annotations: options
+            .created
+            .iter()
+            .map(|created| (annotation::CREATED.to_owned(), created.clone()))
+            .collect(),
+        subject: None,
+    };
+    let bytes = manifest.to_bytes();
+    if bytes.len() > Manifest::MAX_LEN {
+        return Err(Error::ManifestTooLarge {
+            layers: layers.len(),
+        });
+    }
+    let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes)?;
+    // Last: until here nothing refers to the blobs.
+    writer.name(&options.names, &manifest)?;
+    Ok(Report {
+        manifest,
+        manifest_stored,
+        config,
+        config_stored,
+        layers,
+    })
+}
+
+/// Stores a document, and tells whether it was new.
+pub(super) fn put(
+    writer: &Writer<'_>,
+    media_type: &str,
+    content: &[u8],
+) -> Result<(Descriptor, Committed), Error> {
+    let descriptor = Descriptor::of(media_type, content);
+    let before = writer.has(&descriptor.digest, descriptor.size, Trust::Recorded)?;
+    writer.put(content)?;
+    let committed = match before {
+        Presence::Here => Committed::AlreadyThere,
+        Presence::Absent => Committed::Stored,
+        Presence::Damaged => Committed::Healed,
+    };
+    Ok((descriptor, committed))
+}
+
+/// Returns the digest line that scripts read.
+pub fn saved_line(digest: Digest) -> String {
+    format!("Model saved: {digest}")
+}
