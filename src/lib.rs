@@ -8,7 +8,8 @@
 //!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`];
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment),
-//!   [`archive`] (directories being packed or unpacked), [`store`] (the local store);
+//!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
+//!   [`cache`] (what was found out before about files and layers);
 //! - operations, one file a use case: [`ops`];
 //! - the terminal: [`cli`].
 //!
@@ -17,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod archive;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod digest;

@@ -3,6 +3,7 @@
 //! Everything here is about files: making changes durable, renaming without replacing, telling
 //! whether a file is still the one that was seen.
 
+mod replace;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -19,6 +20,8 @@ use std::{
     io,
     path::Path,
 };
+
+pub use replace::{replace, sweep, turn};
 
 /// What the file system tells about one version of a file. Two equal stamps taken at least one
 /// clock tick apart mean the content was not changed in between by ordinary writes.

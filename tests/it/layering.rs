@@ -35,11 +35,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "suggest",
         ],
     ),
+    ("cache", &["digest", "platform"]),
     // Operations: everything below but the environment.
     (
         "ops",
         &[
             "archive",
+            "cache",
             "digest",
             "filter",
             "glob",
@@ -57,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "archive",
+            "cache",
             "config",
             "digest",
             "filter",
