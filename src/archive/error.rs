@@ -228,7 +228,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn read_file(path: &std::path::Path, source: io::Error) -> Self {
+    /// Says that the file or folder `path` cannot be read.
+    pub fn read_file(path: &std::path::Path, source: io::Error) -> Self {
         Self::ReadFile {
             path: path.to_owned(),
             source,

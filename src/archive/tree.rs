@@ -192,7 +192,7 @@ impl Entry<'_> {
     }
 
     /// Writes the path over the content of `path`, so that a loop needs one buffer only.
-    pub(super) fn path_into(&self, path: &mut Vec<u8>) {
+    pub fn path_into(&self, path: &mut Vec<u8>) {
         path.clear();
         let mut node = self.node;
         loop {

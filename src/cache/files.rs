@@ -35,7 +35,7 @@ pub struct Files<'c> {
 
 impl<'c> Files<'c> {
     pub(super) fn open(cache: &'c Cache, path: PathBuf) -> Self {
-        let read = if cache.reads() {
+        let read = if cache.is_believed() {
             Table::read
         } else {
             Table::blank

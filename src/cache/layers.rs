@@ -128,7 +128,7 @@ pub struct Recipes<'c> {
 
 impl<'c> Recipes<'c> {
     pub(super) fn open(cache: &'c Cache) -> Self {
-        let read = if cache.reads() {
+        let read = if cache.is_believed() {
             Table::read
         } else {
             Table::blank

@@ -101,7 +101,7 @@ pub fn order(a: &[u8], b: &[u8]) -> Ordering {
 impl Cache {
     /// Returns what the layer `digest` holds, if it is known.
     pub fn listing(&self, digest: &Digest) -> Option<Listing> {
-        if !self.reads() {
+        if !self.is_believed() {
             return None;
         }
         let path = self.path("layers").join(digest.hex());

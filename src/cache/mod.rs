@@ -84,7 +84,8 @@ impl Cache {
         Recipes::open(self)
     }
 
-    const fn reads(&self) -> bool {
+    /// Tells whether what is known is believed.
+    pub const fn is_believed(&self) -> bool {
         matches!(self.mode, Use::All)
     }
 

@@ -34,6 +34,7 @@ use progress::{Look, Reporter};
 use ui::{Colour, Level, Ui};
 
 use crate::{
+    cache::{Cache, Use},
     config::Settings,
     store::{self, Store},
 };
@@ -56,6 +57,13 @@ impl Context {
             command: command.to_owned(),
         };
         Ok(Store::open(&self.settings.home()?.join("store"), options)?)
+    }
+
+    /// Returns what is known from earlier runs; with `fresh` nothing of it is believed.
+    fn cache(&self, fresh: bool) -> Result<Cache, Failure> {
+        let mode = if fresh { Use::WriteOnly } else { Use::All };
+        let folder = self.settings.home()?.join("cache").join("hashes");
+        Ok(Cache::open(&folder, mode))
     }
 
     /// Returns what the core reports to while it only looks: Ctrl-C ends the program at once.

@@ -70,7 +70,7 @@ pub fn run(
             let committed = source.copy(blob, &writer, meter.as_ref(), progress)?;
             report.count(committed);
         }
-        report.count(put(&writer, &descriptor.media_type, &bytes)?.1);
+        report.count(put(&writer, &descriptor.media_type, &bytes, Trust::Recorded)?.1);
         writer.name(&names, &descriptor)?;
         report.kits.push((descriptor, names));
     }

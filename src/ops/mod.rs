@@ -7,6 +7,7 @@ pub mod kit;
 pub mod list;
 pub mod load;
 pub mod pack;
+mod reuse;
 pub mod save;
 pub mod unpack;
 

@@ -88,6 +88,9 @@ pub(crate) struct Args {
     /// Record the time, or that of `SOURCE_DATE_EPOCH`, in the kit: its digest then depends on it
     #[arg(long)]
     created: bool,
+    /// Read and hash everything, also what is known from earlier runs
+    #[arg(long)]
+    no_cache: bool,
     /// How many threads work [default: one a core]
     #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
@@ -159,13 +162,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         layer_format: args.layer_format,
         threads: threads(args.threads),
     };
+    // Before the walk: what is written after that is not believed later.
+    let cache = context.cache(args.no_cache);
     let prepared = pack::prepare(&options, &progress)?;
     tell_left_out(&prepared, context);
     if args.dry_run {
         return list(&args.output.format, &prepared, context);
     }
+    let cache = cache?;
     let store = context.store("kit pack")?;
-    let report = pack::run(&options, &prepared, &store, &progress)?;
+    let report = pack::run(&options, &prepared, &store, &cache, &progress)?;
     drop(progress);
     print(&args.output.format, &options, &report, context)
 }

@@ -21,9 +21,13 @@ use crate::{
     },
     kitfile::Section,
     oci::{Descriptor, Encoding, Family, LayerType, annotation},
-    ops::{Error, kit::layer_kind},
+    ops::{
+        Error,
+        kit::layer_kind,
+        reuse::{Reuse, Wanted, Writing},
+    },
     progress::{Meter, Progress},
-    store::Writer,
+    store::{Committed, Presence, Writer},
 };
 
 /// Packs every layer, several at a time, and returns them in order.
@@ -31,6 +35,7 @@ pub(super) fn pack_all(
     options: &Options,
     prepared: &Prepared,
     writer: &Writer<'_>,
+    reuse: &Reuse<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<PackedLayer>, Error> {
     let tree = &prepared.found.tree;
@@ -58,6 +63,7 @@ pub(super) fn pack_all(
                 index: layer,
                 threads: share(options.threads, sizes[layer], total),
                 writer,
+                reuse,
                 meter: meter.as_ref(),
                 progress: &Stoppable {
                     progress,
@@ -97,7 +103,7 @@ fn share(threads: usize, size: u64, total: u64) -> usize {
 }
 
 /// One layer to be packed.
-struct Job<'a> {
+struct Job<'a, 'c> {
     options: &'a Options,
     prepared: &'a Prepared,
     /// Its place in what was prepared.
@@ -105,39 +111,75 @@ struct Job<'a> {
     /// How many threads it gets.
     threads: usize,
     writer: &'a Writer<'a>,
+    reuse: &'a Reuse<'c>,
     meter: &'a dyn Meter,
     progress: &'a dyn Progress,
 }
 
-/// Packs one layer into the store.
-fn pack_one(job: &Job<'_>) -> Result<PackedLayer, Error> {
+/// Packs one layer into the store, unless it is known what would come of it, and that is there.
+fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
     let Job {
         prepared, index, ..
     } = *job;
     let entry = &prepared.entries[index];
     let tree = &prepared.found.tree;
-    let layer = archive::pack::Layer {
+    let wanted = Wanted {
         tree,
         index,
-        shape: prepared.shapes[index],
-        path: &entry.path,
+        writing: Writing {
+            shape: prepared.shapes[index],
+            compression: prepared.compression(index, job.options.compression),
+        },
     };
-    let options = archive::pack::Options {
-        threads: job.threads,
-        compression: prepared.compression(index, job.options.compression),
-        file_digests: false,
+    let (packed, stored) = match known(job, wanted)? {
+        Some(packed) => (packed, Committed::AlreadyThere),
+        None => write(job, wanted)?,
     };
-    let blob = job.writer.create()?;
-    let packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress)?;
-    let stored = blob.commit(&packed.digest, packed.size)?;
     Ok(PackedLayer {
-        descriptor: describe(prepared, index, options.compression, &packed),
+        descriptor: describe(prepared, index, wanted.writing.compression, &packed),
         entry: entry.clone(),
         diff_id: packed.diff_id,
         files: file_count(tree, index),
         bytes: tree.bytes(index),
         stored,
     })
+}
+
+/// Returns what would come of packing, if that is known and in the store.
+fn known(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Option<Packed>, Error> {
+    let Some(known) = job.reuse.known(wanted, job.threads, job.progress)? else {
+        return Ok(None);
+    };
+    let trust = job.reuse.trust();
+    if job.writer.has(&known.digest, known.size, trust)? != Presence::Here {
+        return Ok(None);
+    }
+    job.meter.advance(wanted.tree.bytes(wanted.index));
+    Ok(Some(known.into()))
+}
+
+/// Writes a layer into the store, and remembers what came of it.
+fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Committed), Error> {
+    let layer = archive::pack::Layer {
+        tree: wanted.tree,
+        index: wanted.index,
+        shape: wanted.writing.shape,
+        path: &job.prepared.entries[wanted.index].path,
+    };
+    let options = archive::pack::Options {
+        threads: job.threads,
+        compression: wanted.writing.compression,
+        file_digests: wanted.needs_file_digests(),
+    };
+    let blob = job.writer.create()?;
+    let mut packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress)?;
+    job.reuse.learn(wanted, &packed);
+    packed.files = Vec::new();
+    // Asked for here, since committing believes what is recorded.
+    job.writer
+        .has(&packed.digest, packed.size, job.reuse.trust())?;
+    let stored = blob.commit(&packed.digest, packed.size)?;
+    Ok((packed, stored))
 }
 
 /// Passes a progress on, and counts as cancelled once some layer has failed.

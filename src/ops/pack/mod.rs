@@ -6,9 +6,10 @@ mod raw;
 
 use std::path::PathBuf;
 
-use super::Error;
+use super::{Error, reuse::Reuse};
 use crate::{
     archive::{ignore::IgnoreRules, pack::Compression, walk::FollowLinks},
+    cache::Cache,
     digest::Digest,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES},
     oci::{Descriptor, Manifest, annotation, media_type},
@@ -96,10 +97,16 @@ pub fn run(
     options: &Options,
     prepared: &Prepared,
     store: &Store,
+    cache: &Cache,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let writer = store.writer(progress)?;
-    let layers = layer::pack_all(options, prepared, &writer, progress)?;
+    let reuse = Reuse::new(cache, &options.context);
+    let trust = reuse.trust();
+    let layers = layer::pack_all(options, prepared, &writer, &reuse, progress);
+    // Whatever came of it: what was found out about files is true.
+    reuse.save();
+    let layers = layers?;
     let mut kitfile = prepared.kitfile.clone();
     for (position, layer) in layers.iter().enumerate() {
         kitfile.set_layer(position, layer.descriptor.digest, layer.diff_id);
@@ -108,7 +115,7 @@ pub fn run(
     if config.len() > MAX_CONFIG_BYTES {
         return Err(Error::ConfigTooLarge { size: config.len() });
     }
-    let (config, config_stored) = put(&writer, media_type::CONFIG, &config)?;
+    let (config, config_stored) = put(&writer, media_type::CONFIG, &config, trust)?;
     let manifest = Manifest {
         artifact_type: Some(media_type::ARTIFACT.to_owned()),
         config: config.clone(),
@@ -129,7 +136,7 @@ pub fn run(
             layers: layers.len(),
         });
     }
-    let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes)?;
+    let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes, trust)?;
     // Last: until here nothing refers to the blobs.
     writer.name(&options.names, &manifest)?;
     Ok(Report {
@@ -146,9 +153,10 @@ pub(super) fn put(
     writer: &Writer<'_>,
     media_type: &str,
     content: &[u8],
+    trust: Trust,
 ) -> Result<(Descriptor, Committed), Error> {
     let descriptor = Descriptor::of(media_type, content);
-    let before = writer.has(&descriptor.digest, descriptor.size, Trust::Recorded)?;
+    let before = writer.has(&descriptor.digest, descriptor.size, trust)?;
     writer.put(content)?;
     let committed = match before {
         Presence::Here => Committed::AlreadyThere,
