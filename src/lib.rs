@@ -9,7 +9,8 @@
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment),
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
-//!   [`cache`] (what was found out before about files and layers);
+//!   [`cache`] (what was found out before about files and layers), [`origins`] (which kit a
+//!   directory came from);
 //! - operations, one file a use case: [`ops`];
 //! - the terminal: [`cli`].
 //!
@@ -27,6 +28,7 @@ pub mod glob;
 pub mod kitfile;
 pub mod oci;
 pub mod ops;
+pub mod origins;
 pub mod platform;
 pub mod progress;
 pub mod reference;

@@ -25,7 +25,14 @@ mod ui;
 mod usage;
 mod values;
 
-use std::{env, ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use args::{Cli, Request};
 use failure::Failure;
@@ -36,6 +43,7 @@ use ui::{Colour, Level, Ui};
 use crate::{
     cache::{Cache, Use},
     config::Settings,
+    origins::{self, Origin},
     store::{self, Store},
 };
 
@@ -64,6 +72,23 @@ impl Context {
         let mode = if fresh { Use::WriteOnly } else { Use::All };
         let folder = self.settings.home()?.join("cache").join("hashes");
         Ok(Cache::open(&folder, mode))
+    }
+
+    /// Returns the file that tells which kits directories came from.
+    fn origins(&self) -> Result<PathBuf, Failure> {
+        Ok(self.settings.home()?.join("origins"))
+    }
+
+    /// Remembers that a directory and a kit met.
+    fn remember(&self, directory: &Path, origin: Origin) {
+        let Ok(path) = self.origins() else { return };
+        if let Err(error) = origins::record(&path, directory, origin) {
+            // Whatever was asked for is done.
+            self.ui.debug(format_args!(
+                "cannot remember where {} came from: {error}",
+                directory.display()
+            ));
+        }
     }
 
     /// Returns what the core reports to while it only looks: Ctrl-C ends the program at once.

@@ -39,6 +39,8 @@ pub struct File {
     pub is_folder: bool,
     /// Whether its owner may execute it.
     pub executable: bool,
+    /// The permission bits; of a raw layer's file as far as they are told.
+    pub mode: u32,
     /// The content's length in bytes.
     pub size: u64,
 }
@@ -179,7 +181,7 @@ fn find<'a>(
 }
 
 /// Tells whether `path` is `folder` or lies in it.
-fn is_below(path: &str, folder: &str) -> bool {
+pub(super) fn is_below(path: &str, folder: &str) -> bool {
     folder == "."
         || path
             .strip_prefix(folder)
@@ -251,11 +253,11 @@ fn headers(
 }
 
 /// Returns the digest of the content of the entry at hand.
-type ContentDigest<'a> = dyn FnMut() -> Result<Digest, Error> + 'a;
+pub(super) type ContentDigest<'a> = dyn FnMut() -> Result<Digest, Error> + 'a;
 
 /// Reads a layer from end to end and calls `found` with each entry, the place of its content in
 /// the blob, and a way to hash that content.
-fn walk(
+pub(super) fn walk(
     layer: &Layer,
     store: &Store,
     progress: &dyn Progress,
@@ -317,6 +319,7 @@ fn tar_file(layer: &Layer, entry: &Entry) -> File {
         path,
         is_folder: entry.kind == Kind::Folder,
         executable: entry.executable(),
+        mode: entry.mode,
         size: entry.size,
     }
 }
@@ -326,6 +329,7 @@ fn raw_file(layer: &Layer) -> File {
         path: layer.entry.clean.clone().into_bytes(),
         is_folder: false,
         executable: layer.executable(),
+        mode: if layer.executable() { 0o755 } else { 0o644 },
         size: layer.descriptor.size,
     }
 }

@@ -9,6 +9,7 @@ pub mod load;
 pub mod pack;
 mod reuse;
 pub mod save;
+pub mod status;
 pub mod unpack;
 
 pub use error::Error;

@@ -139,7 +139,7 @@ impl<'c> Reuse<'c> {
         if unknown.saturating_mul(FEW) > wanted.tree.bytes(wanted.index) {
             return Ok(None);
         }
-        self.complete(wanted, &mut digests, threads, None, progress)?;
+        self.complete(wanted, &mut digests, &|_| true, threads, None, progress)?;
         let digests: Option<Vec<Digest>> = digests.into_iter().collect();
         let known = digests.and_then(|digests| {
             let recipe = self.by_content(wanted, &digests);
@@ -202,12 +202,13 @@ impl<'c> Reuse<'c> {
             .collect()
     }
 
-    /// Hashes the files of `wanted` whose digests are missing, `threads` at a time, and remembers
-    /// them.
+    /// Hashes the files of `wanted` whose digests are missing and of whose positions `is_needed`
+    /// says so, `threads` at a time, and remembers them.
     pub(super) fn complete(
         &self,
         wanted: Wanted<'_>,
         digests: &mut [Option<Digest>],
+        is_needed: &dyn Fn(usize) -> bool,
         threads: usize,
         meter: Option<&dyn Meter>,
         progress: &dyn Progress,
@@ -215,7 +216,7 @@ impl<'c> Reuse<'c> {
         let missing: Vec<(usize, Entry<'_>)> = wanted
             .files()
             .enumerate()
-            .filter(|(position, _)| digests[*position].is_none())
+            .filter(|(position, _)| digests[*position].is_none() && is_needed(*position))
             .collect();
         if missing.is_empty() {
             return Ok(());

@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["digest", "platform"]),
+    ("origins", &["digest", "platform"]),
     // Operations: everything below but the environment.
     (
         "ops",
@@ -67,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "kitfile",
             "oci",
             "ops",
+            "origins",
             "platform",
             "progress",
             "reference",

@@ -17,6 +17,7 @@ mod pack;
 mod prune;
 mod remove;
 mod save;
+mod status;
 mod tag;
 mod unpack;
 mod verify;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Prune(prune::Args),
     Remove(remove::Args),
     Save(save::Args),
+    Status(status::Args),
     Tag(tag::Args),
     Unpack(unpack::Args),
     Verify(verify::Args),
@@ -67,6 +69,7 @@ impl Command {
             Self::Prune(args) => prune::run(&args, context),
             Self::Remove(args) => remove::run(&args, context),
             Self::Save(args) => save::run(&args, context),
+            Self::Status(args) => status::run(&args, context),
             Self::Tag(args) => tag::run(&args, context),
             Self::Unpack(args) => unpack::run(&args, context),
             Self::Verify(args) => verify::run(&args, context),

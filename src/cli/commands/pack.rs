@@ -34,6 +34,7 @@ use crate::{
         draft, kit,
         pack::{self, LayerFormat, Options, Prepared, Report},
     },
+    origins::Origin,
     progress::Progress,
     reference::Reference,
     store::Committed,
@@ -100,7 +101,7 @@ pub(crate) struct Args {
 
 /// What becomes of links.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Links {
+pub(super) enum Links {
     /// Those that end inside the directory are packed as what they lead to
     Context,
     /// All are packed as what they lead to
@@ -173,7 +174,40 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit pack")?;
     let report = pack::run(&options, &prepared, &store, &cache, &progress)?;
     drop(progress);
+    let event = super::status::packed(
+        &source,
+        args.follow_links,
+        args.keep_modes,
+        args.file.is_some(),
+    );
+    let origin = Origin {
+        digest: report.manifest.digest,
+        reference: options.names.first().map(ToString::to_string),
+        time: now(),
+        event,
+    };
+    context.remember(&args.directory, origin);
     print(&args.output.format, &options, &report, context)
+}
+
+impl Links {
+    /// Returns the word on the command line.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::All => "all",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Returns what [`Self::word`] was made of.
+    pub(super) fn from_word(word: &str) -> Self {
+        match word {
+            "all" => Self::All,
+            "skip" => Self::Skip,
+            _ => Self::Context,
+        }
+    }
 }
 
 impl From<Links> for FollowLinks {
@@ -191,6 +225,11 @@ pub(super) fn threads(wanted: Option<NonZeroUsize>) -> usize {
     wanted
         .or_else(|| thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get)
+}
+
+/// Returns the time as people and programs read it.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 fn names(args: &Args) -> Vec<Reference> {

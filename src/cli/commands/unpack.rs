@@ -4,6 +4,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use serde::Serialize;
 
+use super::pack::now;
+
 use crate::{
     archive::unpack::{Existing, Report as Files},
     cli::{
@@ -19,6 +21,7 @@ use crate::{
         files, kit,
         unpack::{self, Options},
     },
+    origins::{Event, Origin},
     reference::Reference,
 };
 
@@ -142,6 +145,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     ));
     let report = unpack::run(&kit, &store, &options, &progress)?;
     drop(progress);
+    remember(&reference, &kit, &options, &report, context);
     context.ui.status(summary(&report.files));
     let document = Document {
         reference: reference.to_string(),
@@ -167,6 +171,35 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             context.ui.template(template, &value)
         }
     }
+}
+
+/// Remembers which kit the directory came from. Who takes single files does not have the kit.
+fn remember(
+    reference: &Reference,
+    kit: &kit::Kit,
+    options: &Options,
+    report: &unpack::Report,
+    context: &Context,
+) {
+    if !options.globs.is_everything() {
+        return;
+    }
+    let layers: Vec<_> = report
+        .layers
+        .iter()
+        .map(|layer| layer.descriptor.digest)
+        .collect();
+    let is_all = layers.len() == kit.layers.len();
+    let origin = Origin {
+        digest: kit.descriptor.digest,
+        reference: reference.repository().map(|_| reference.to_string()),
+        time: now(),
+        event: Event::Unpack {
+            kitfile: report.kitfile,
+            layers: (!is_all).then_some(layers),
+        },
+    };
+    context.remember(&options.target, origin);
 }
 
 fn one(references: &References) -> Result<Reference, Failure> {
