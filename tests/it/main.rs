@@ -7,6 +7,7 @@
     reason = "tests may panic and print, and snapbox writes the strings"
 )]
 
+mod cache_reuse; // nothing is done twice
 mod cat; // one file of a kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
@@ -30,6 +31,7 @@ mod remove; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
 mod spdx; // licence expressions, for `house`
+mod status; // a directory and the kit it came from
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
 mod unpack; // `kit unpack`
