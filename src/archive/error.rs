@@ -35,6 +35,23 @@ pub enum Error {
         /// What was read.
         found: Digest,
     },
+    /// Content that is compressed wrongly: the bytes are those that were packed, unless they are
+    /// said to be damaged.
+    #[error("the {compression} data is not valid: {why}")]
+    Compressed {
+        /// How it is compressed.
+        compression: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Content that unpacks to more than it may.
+    #[error("the layer unpacks to more than {most} bytes, {}", expands_text(*.is_told))]
+    Expands {
+        /// How many bytes it may unpack to.
+        most: u64,
+        /// Whether whoever packed it said so.
+        is_told: bool,
+    },
     /// The archive stops in the middle of something.
     #[error("the archive is cut off after {at} bytes")]
     CutOff {
@@ -228,6 +245,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns why a source of bytes failed: the error it holds, if it holds one of these.
+    pub(crate) fn read(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(Self::Read)
+    }
+
     /// Says that the file or folder `path` cannot be read.
     pub fn read_file(path: &std::path::Path, source: io::Error) -> Self {
         Self::ReadFile {
@@ -326,6 +348,14 @@ fn conflicts_text(conflicts: &[Conflict], more: u64) -> String {
         lines.push(format!("  and {more} more"));
     }
     lines.join("\n")
+}
+
+const fn expands_text(is_told: bool) -> &'static str {
+    if is_told {
+        "which is what the manifest says"
+    } else {
+        "which is too much for its size"
+    }
 }
 
 fn others_text(others: &[LayerFailure]) -> String {

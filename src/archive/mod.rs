@@ -4,9 +4,11 @@
 //!   [`ignore`]; the result is a [`tree`].
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
 //! - [`unpack`] reads layers strictly and puts their files where nothing leads out of the target.
+//! - [`decompress`] takes layers out of gzip and zstd.
 //! - [`bundle`] is a set of blobs as one folder or tar file.
 
 pub mod bundle;
+pub mod decompress;
 mod error;
 mod guard;
 mod header;

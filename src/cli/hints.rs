@@ -83,11 +83,13 @@ impl From<archive::Error> for Failure {
                 })
             }
             E::Layer { cause, .. } if matches!(**cause, E::Read(_)) => unreadable(&error, cause),
+            E::Layer { cause, .. } if matches!(**cause, E::Expands { .. }) => plain(Kind::Limit),
             E::Layer { .. } if error.is_damage() => plain(Kind::Damaged).hint(HEAL),
             E::Layer { .. }
             | E::Damaged { .. }
             | E::Size { .. }
             | E::DiffId { .. }
+            | E::Compressed { .. }
             | E::CutOff { .. }
             | E::NoEnd
             | E::Trailing
@@ -99,7 +101,7 @@ impl From<archive::Error> for Failure {
             | E::Below { .. }
             | E::Both { .. }
             | E::Clash { .. } => plain(Kind::Damaged),
-            E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
+            E::Expands { .. } | E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
             E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
             E::WriteLayer { source, .. } | E::Target { source, .. } | E::Write { source, .. } => {
                 Self::of(write_kind(source), &error).with_space_hint(source)

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     archive::{
         self,
+        decompress::{Compression, Decompressed, Expansion, Sums},
         unpack::{Entry, Kind, TarReader},
     },
     digest::{Digest, Hasher},
@@ -102,14 +103,11 @@ pub fn cat(
         return out.write_all(text.as_bytes()).map_err(Error::Output);
     };
     let place = check_out(layer, store, &path, progress)?;
-    let blob = &layer.descriptor;
-    let mut file = store.open_blob(&blob.digest, blob.size)?;
     let unreadable = |source| Error::CannotRead {
         path: path.clone(),
         source,
     };
-    file.seek(SeekFrom::Start(place.at)).map_err(unreadable)?;
-    let mut content = file.take(place.size);
+    let mut content = open_at(layer, store, place.at)?.take(place.size);
     let mut hasher = Hasher::new();
     let mut block = vec![0; BLOCK];
     loop {
@@ -130,6 +128,33 @@ pub fn cat(
     } else {
         Err(unreadable(io::Error::other("it changed while it was read")))
     }
+}
+
+/// Opens what a layer unpacks to at the byte `at` of it.
+fn open_at(layer: &Layer, store: &Store, at: u64) -> Result<Box<dyn Read>, Error> {
+    let unreadable = |source| archive::Error::Read(source);
+    if layer.compression() == Compression::None {
+        let blob = &layer.descriptor;
+        let mut file = store.open_blob(&blob.digest, blob.size)?;
+        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        return Ok(Box::new(file));
+    }
+    let mut content = open(layer, store)?;
+    io::copy(&mut content.by_ref().take(at), &mut io::sink()).map_err(unreadable)?;
+    Ok(Box::new(content))
+}
+
+/// What a layer unpacks to.
+type Content = Decompressed<io::Take<std::fs::File>>;
+
+fn open(layer: &Layer, store: &Store) -> Result<Content, Error> {
+    let blob = &layer.descriptor;
+    let source = store.open_blob(&blob.digest, blob.size)?;
+    let expansion = Expansion::of(blob.size, layer.plain_size());
+    // One byte more than there should be shows that there are too many.
+    let source = source.take(blob.size.saturating_add(1));
+    let content = Decompressed::new(source, layer.compression(), expansion);
+    Ok(content.map_err(archive::Error::Read)?)
 }
 
 /// Finds the layer that holds the file `path`; none for the Kitfile, which is in no layer.
@@ -238,7 +263,7 @@ fn headers(
     let blob = &layer.descriptor;
     match layer.layer_type.encoding {
         Encoding::Tar if is_sound => {}
-        Encoding::Raw if is_sound => return found(raw_file(layer)),
+        Encoding::Raw if is_sound => return found(raw_file(layer, blob.size)),
         _ => return walk(layer, store, progress, &mut |file, _, _| found(file)),
     }
     let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
@@ -256,33 +281,28 @@ fn headers(
 pub(super) type ContentDigest<'a> = dyn FnMut() -> Result<Digest, Error> + 'a;
 
 /// Reads a layer from end to end and calls `found` with each entry, the place of its content in
-/// the blob, and a way to hash that content.
+/// what the layer unpacks to, and a way to hash that content.
 pub(super) fn walk(
     layer: &Layer,
     store: &Store,
     progress: &dyn Progress,
     found: &mut dyn FnMut(File, u64, &mut ContentDigest<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let blob = &layer.descriptor;
-    let source = store.open_blob(&blob.digest, blob.size)?;
-    match layer.layer_type.encoding {
-        Encoding::Tar => walk_tar(layer, source, progress, found),
-        Encoding::Raw => walk_raw(layer, source, found),
-        encoding => Err(Error::Unsupported {
-            reference: blob.digest.to_string(),
-            what: format!("{} layers", encoding.name()),
-        }),
+    let content = open(layer, store)?;
+    if layer.layer_type.encoding.is_raw() {
+        walk_raw(layer, content, progress, found)
+    } else {
+        walk_tar(layer, content, progress, found)
     }
 }
 
 fn walk_tar(
     layer: &Layer,
-    source: std::fs::File,
+    content: Content,
     progress: &dyn Progress,
     found: &mut dyn FnMut(File, u64, &mut ContentDigest<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let blob = &layer.descriptor;
-    let mut reader = TarReader::new(source.take(blob.size + 1));
+    let mut reader = TarReader::of(content);
     loop {
         if progress.cancelled() {
             return Err(store::Error::Interrupted.into());
@@ -290,11 +310,11 @@ fn walk_tar(
         let entry = match reader.next_entry() {
             Ok(Some(entry)) => entry,
             Ok(None) => break,
-            Err(error) => return Err(cause(error, reader, blob)),
+            Err(error) => return Err(cause(error, reader.drain().ok(), layer)),
         };
         let file = tar_file(layer, &entry);
         let at = reader.position();
-        found(file, at, &mut || {
+        let told = found(file, at, &mut || {
             let mut hasher = Hasher::new();
             let mut block = vec![0; BLOCK];
             loop {
@@ -303,10 +323,13 @@ fn walk_tar(
                     read => hasher.update(&block[..read]),
                 }
             }
-        })?;
+        });
+        match told {
+            Err(Error::Archive(error)) => return Err(cause(error, reader.drain().ok(), layer)),
+            told => told?,
+        }
     }
-    let (digest, size) = reader.finish()?;
-    check(blob, digest, size)
+    check(layer, reader.finish()?)
 }
 
 fn tar_file(layer: &Layer, entry: &Entry) -> File {
@@ -324,37 +347,60 @@ fn tar_file(layer: &Layer, entry: &Entry) -> File {
     }
 }
 
-fn raw_file(layer: &Layer) -> File {
+fn raw_file(layer: &Layer, size: u64) -> File {
     File {
         path: layer.entry.clean.clone().into_bytes(),
         is_folder: false,
         executable: layer.executable(),
         mode: if layer.executable() { 0o755 } else { 0o644 },
-        size: layer.descriptor.size,
+        size,
     }
 }
 
 fn walk_raw(
     layer: &Layer,
-    source: std::fs::File,
+    mut content: Content,
+    progress: &dyn Progress,
     found: &mut dyn FnMut(File, u64, &mut ContentDigest<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let blob = &layer.descriptor;
-    let mut reader = crate::digest::HashingReader::new(source.take(blob.size + 1));
-    io::copy(&mut reader, &mut io::sink()).map_err(|source| Error::CannotRead {
-        path: layer.entry.clean.clone(),
-        source,
-    })?;
-    let (digest, size) = reader.finish();
-    check(blob, digest, size)?;
-    found(raw_file(layer), 0, &mut || Ok(digest))
+    let mut block = vec![0; BLOCK];
+    loop {
+        if progress.cancelled() {
+            return Err(store::Error::Interrupted.into());
+        }
+        match content.read(&mut block) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let error = archive::Error::read(error);
+                return Err(cause(error, content.drain().ok(), layer));
+            }
+        }
+    }
+    let size = content.count();
+    let sums = content.finish();
+    check(layer, sums)?;
+    found(raw_file(layer, size), 0, &mut || Ok(sums.diff_id))
 }
 
-fn check(blob: &Descriptor, digest: Digest, size: u64) -> Result<(), Error> {
-    if digest == blob.digest && size == blob.size {
-        return Ok(());
+/// Checks what a layer came to against what manifest and config say of it.
+fn check(layer: &Layer, sums: Sums) -> Result<(), Error> {
+    let Sums {
+        digest,
+        size,
+        diff_id: found,
+    } = sums;
+    let blob = &layer.descriptor;
+    if digest != blob.digest || size != blob.size {
+        return Err(damaged(blob, digest, size));
     }
-    Err(damaged(blob, digest, size))
+    match layer.entry.diff_id {
+        Some(expected) if expected != found => {
+            Err(archive::Error::DiffId { expected, found }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn damaged(blob: &Descriptor, digest: Digest, size: u64) -> Error {
@@ -374,10 +420,12 @@ fn damaged(blob: &Descriptor, digest: Digest, size: u64) -> Error {
 }
 
 /// Tells damage, which is the cause of whatever an archive seems to do wrong, from an archive
-/// that was made wrong.
-fn cause<R: Read>(error: archive::Error, reader: TarReader<R>, blob: &Descriptor) -> Error {
-    match reader.drain() {
-        Ok((digest, size)) if digest != blob.digest || size != blob.size => {
+/// that was made wrong; `drained` is what the whole layer came
+/// to, if that could be read.
+fn cause(error: archive::Error, drained: Option<(Digest, u64)>, layer: &Layer) -> Error {
+    let blob = &layer.descriptor;
+    match drained {
+        Some((digest, size)) if digest != blob.digest || size != blob.size => {
             damaged(blob, digest, size)
         }
         _ => error.into(),

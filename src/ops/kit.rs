@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::Error;
 use crate::{
+    archive::decompress::Compression,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
-    oci::{Descriptor, Family, LayerKind, LayerType, Manifest, annotation},
+    oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, annotation},
     progress::{Progress, Silent},
     reference::Reference,
     store::{ReadLock, Store, StoredManifest},
@@ -47,6 +48,21 @@ impl Layer {
             return None;
         }
         self.entry.clean.rsplit_once('/').map(|(folder, _)| folder)
+    }
+
+    /// Returns how the layer is compressed.
+    pub const fn compression(&self) -> Compression {
+        match self.layer_type.encoding {
+            Encoding::Tar | Encoding::Raw => Compression::None,
+            Encoding::TarGzip | Encoding::RawGzip => Compression::Gzip,
+            Encoding::TarZstd | Encoding::RawZstd => Compression::Zstd,
+        }
+    }
+
+    /// Returns how many bytes the layer unpacks to, if whoever packed it says so.
+    pub fn plain_size(&self) -> Option<u64> {
+        let said = &self.descriptor.annotations;
+        said.get(annotation::UNCOMPRESSED_SIZE)?.parse().ok()
     }
 
     /// Returns whether a raw layer's file may be executed.

@@ -19,7 +19,6 @@ use crate::{
     },
     filter::{Filter, PathGlobs},
     kitfile::Section,
-    oci::Encoding,
     progress::Progress,
     store::{self, Store},
 };
@@ -95,7 +94,7 @@ pub fn run(
         if options.globs.is_everything() {
             say();
         }
-        unpack.layer(source(store, layer)?, &|path: &[u8]| {
+        unpack.layer(source(store, layer), &|path: &[u8]| {
             let wanted = wanted(path);
             if wanted && !said.swap(true, Ordering::Relaxed) {
                 say();
@@ -179,31 +178,28 @@ impl Read for Blob {
     }
 }
 
-fn source(store: &Store, layer: &Layer) -> Result<unpack::Layer<Blob>, Error> {
+fn source(store: &Store, layer: &Layer) -> unpack::Layer<Blob> {
     let descriptor = &layer.descriptor;
-    let shape = match layer.layer_type.encoding {
-        Encoding::Tar => Shape::Tar,
-        Encoding::Raw => Shape::Raw {
+    let shape = if layer.layer_type.encoding.is_raw() {
+        Shape::Raw {
             path: layer.entry.clean.clone().into_bytes(),
             executable: layer.executable(),
-        },
-        encoding => {
-            return Err(Error::Unsupported {
-                reference: descriptor.digest.to_string(),
-                what: format!("{} layers", encoding.name()),
-            });
         }
+    } else {
+        Shape::Tar
     };
-    Ok(unpack::Layer {
+    unpack::Layer {
         label: describe(layer),
         digest: descriptor.digest,
         size: descriptor.size,
         diff_id: layer.entry.diff_id,
         prefix: layer.prefix().unwrap_or_default().as_bytes().to_vec(),
         shape,
+        compression: layer.compression(),
+        plain_size: layer.plain_size(),
         read: match store.open_blob(&descriptor.digest, descriptor.size) {
             Ok(file) => Blob::Open(file),
             Err(why) => Blob::Unusable(Some(why)),
         },
-    })
+    }
 }

@@ -1,13 +1,10 @@
-//! Kits that another tool made from the same sources: same layers, same configs, same files.
+//! Kits that another tool made from the same sources: same layers, same configs.
 
-use std::{collections::BTreeMap, fs};
+use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{
-    Sandbox, testdata,
-    trees::{Fingerprint, Node},
-};
+use crate::support::{Sandbox, testdata};
 
 /// The uncompressed kits, parents before children.
 const KITS: &[(&str, &str)] = &[
@@ -46,38 +43,5 @@ fn packing_the_golden_sources_gives_the_golden_digests() {
         assert_eq!(Value::from(layers), expected["layers"], "layers of {name}");
         let config = &store.manifest(&manifest)["config"]["digest"];
         assert_eq!(*config, expected["config"], "config of {name}");
-    }
-}
-
-#[test]
-fn golden_kits_unpack_to_the_files_they_were_made_from() {
-    let left_out: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("basic", &["Kitfile", ".kitignore"][..]),
-        ("parts", &["Kitfile"][..]),
-        ("overlap", &["Kitfile", ".kitignore", "secret.key"][..]),
-        ("refs-base", &["Kitfile"][..]),
-    ]);
-    for (name, tag) in [
-        ("basic", "plain"),
-        ("parts", "v1"),
-        ("overlap", "v1"),
-        ("refs-base", "v1"),
-    ] {
-        let kit = Sandbox::new();
-        let layout = format!("{}:{tag}", testdata("artifacts").join(name).display());
-        kit.run(["load", &layout, "-t", "golden:1"]).success();
-        kit.run(["unpack", "golden:1", "-d", "out"]).success();
-        kit.copy(&testdata("golden/src").join(name), "sources");
-
-        let mut sources = Fingerprint::of(&kit.path("sources"), false);
-        sources
-            .0
-            .retain(|path, _| !left_out[name].iter().any(|out| path == out.as_bytes()));
-        let mut out = Fingerprint::of(&kit.path("out"), true);
-        assert!(matches!(
-            out.0.remove(&b"Kitfile"[..]),
-            Some(Node::File(false, _))
-        ));
-        assert_eq!(out, sources, "{name}:{tag}");
     }
 }

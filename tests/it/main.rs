@@ -14,6 +14,7 @@ mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod files; // what is in a kit
+mod foreign; // kits as other tools write them
 mod format_page; // docs/format.md tells what is written
 mod golden; // kits that other tools made
 mod house; // what holds for every file: licences, white space, links, the changelog

@@ -3,8 +3,13 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    io::Read as _,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{SyncSender, sync_channel},
+    },
 };
 
 use super::{
@@ -85,6 +90,25 @@ pub(super) struct Feed<'l> {
 /// Gives the content of one file, piece by piece; 0 at its end.
 pub(super) type Content<'c> = &'c mut dyn FnMut(&mut [u8]) -> Result<usize, Error>;
 
+/// Fills `buffer` as far as there is content, and returns how far that is.
+fn fill(buffer: &mut [u8], content: Content<'_>) -> Result<usize, Error> {
+    let mut have = 0;
+    while have < buffer.len() {
+        match content(&mut buffer[have..])? {
+            0 => break,
+            read => have += read,
+        }
+    }
+    Ok(have)
+}
+
+fn fill_whole(buffer: &mut [u8], content: Content<'_>) -> Result<(), Error> {
+    match fill(buffer, content)? {
+        have if have < buffer.len() => Err(Error::CutOff { at: have as u64 }),
+        _ => Ok(()),
+    }
+}
+
 impl<'l> Feed<'l> {
     pub(super) fn new(
         context: &'l Context<'l>,
@@ -139,6 +163,52 @@ impl<'l> Feed<'l> {
         size: u64,
         content: Content<'_>,
     ) -> Result<(), Error> {
+        let Some(file) = self.place(path, executable)? else {
+            return Ok(());
+        };
+        match usize::try_from(size) {
+            Ok(length) if size <= SMALL => self.small(file, length, content),
+            _ => self.large(file, size, content),
+        }
+    }
+
+    /// Puts a file into the kit at the cleaned path `path` that ends where `content` does.
+    pub(super) fn file_of_unknown_size(
+        &mut self,
+        path: &[u8],
+        executable: bool,
+        content: Content<'_>,
+    ) -> Result<(), Error> {
+        let Some(file) = self.place(path, executable)? else {
+            return Ok(());
+        };
+        let mut beginning = vec![0; PIECE];
+        let have = fill(&mut beginning, content)?;
+        beginning.truncate(have);
+        if have < PIECE {
+            let mut beginning = &*beginning;
+            return self.small(file, have, &mut |into| {
+                beginning.read(into).map_err(Error::Read)
+            });
+        }
+        self.flush();
+        let (sender, pieces) = sync_channel(PIECES);
+        let folder = Arc::clone(&file.folder);
+        let size = None;
+        self.jobs
+            .send(Job::Stream { file, size, pieces }, &folder.path);
+        let mut piece = beginning;
+        while !piece.is_empty() {
+            self.send(&sender, piece)?;
+            piece = vec![0; PIECE];
+            let have = fill(&mut piece, content)?;
+            piece.truncate(have);
+        }
+        Ok(())
+    }
+
+    /// Finds out where a file is to be put; `None` if something is in the way there.
+    fn place(&mut self, path: &[u8], executable: bool) -> Result<Option<Placed>, Error> {
         self.go_on()?;
         self.check_name(path)?;
         let again = self.claim_file(path)?;
@@ -150,18 +220,14 @@ impl<'l> Feed<'l> {
         })?;
         let name = PathBuf::from(base.into_owned());
         if matches!(folder.existing, super::folder::Existing::Blocked) {
-            return Ok(()); // Told when the folder was opened.
+            return Ok(None); // Told when the folder was opened.
         }
-        let file = Placed {
+        Ok(Some(Placed {
             folder,
             name,
             executable,
             again,
-        };
-        match usize::try_from(size) {
-            Ok(length) if size <= SMALL => self.small(file, length, content),
-            _ => self.large(file, size, content),
-        }
+        }))
     }
 
     fn small(&mut self, file: Placed, size: usize, content: Content<'_>) -> Result<(), Error> {
@@ -171,10 +237,7 @@ impl<'l> Feed<'l> {
         }
         let start = self.content.len();
         self.content.resize(start + size, 0);
-        let mut have = start;
-        while have < self.content.len() {
-            have += content(&mut self.content[have..])?;
-        }
+        fill_whole(&mut self.content[start..], content)?;
         self.files.push((file, size));
         if self.content.len() >= BATCH_BYTES || self.files.len() >= BATCH_FILES {
             self.flush();
@@ -186,23 +249,25 @@ impl<'l> Feed<'l> {
         self.flush();
         let (sender, pieces) = sync_channel(PIECES);
         let folder = Arc::clone(&file.folder);
+        let mut left = size;
+        let size = Some(size);
         self.jobs
             .send(Job::Stream { file, size, pieces }, &folder.path);
-        let mut left = size;
         while left > 0 {
             let mut piece = vec![0; usize::try_from(left).map_or(PIECE, |left| left.min(PIECE))];
-            let mut have = 0;
-            while have < piece.len() {
-                have += content(&mut piece[have..])?;
-            }
+            fill_whole(&mut piece, content)?;
             left -= piece.len() as u64;
-            if sender.send(piece).is_err() {
-                // The thread has failed, or is about to say so.
-                self.context.wait_for_failure();
-            }
-            self.go_on()?;
+            self.send(&sender, piece)?;
         }
         Ok(())
+    }
+
+    fn send(&self, sender: &SyncSender<Vec<u8>>, piece: Vec<u8>) -> Result<(), Error> {
+        if sender.send(piece).is_err() {
+            // The thread has failed, or is about to say so.
+            self.context.wait_for_failure();
+        }
+        self.go_on()
     }
 
     /// Sends the batch.

@@ -9,8 +9,11 @@ use super::{
     reader::{Kind, TarReader},
 };
 use crate::{
-    archive::Error,
-    digest::{Digest, HashingReader},
+    archive::{
+        Error,
+        decompress::{Compression, Decompressed, Sums},
+    },
+    digest::Digest,
     progress::Meter,
 };
 
@@ -26,8 +29,12 @@ pub struct Layer<R> {
     pub diff_id: Option<Digest>,
     /// The folder its paths are relative to, for old kits; empty for the target itself.
     pub prefix: Vec<u8>,
-    /// What its bytes are.
+    /// What its bytes are, once they are unpacked.
     pub shape: Shape,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// How many bytes they unpack to, if whoever packed them says so.
+    pub plain_size: Option<u64>,
     /// The bytes.
     pub read: R,
 }
@@ -54,7 +61,8 @@ pub(super) struct Promise {
 }
 
 impl Promise {
-    fn check(&self, (found, size): (Digest, u64)) -> Result<(), Error> {
+    /// Checks the layer as it is stored.
+    fn check_stored(&self, (found, size): (Digest, u64)) -> Result<(), Error> {
         if size != self.size {
             return Err(Error::Size {
                 expected: self.size,
@@ -67,9 +75,17 @@ impl Promise {
                 found,
             });
         }
+        Ok(())
+    }
+
+    /// Checks the layer, and what it unpacks to.
+    fn check(&self, sums: Sums) -> Result<(), Error> {
+        self.check_stored((sums.digest, sums.size))?;
         match self.diff_id {
-            // The layer is not compressed: the two are of the same bytes.
-            Some(expected) if expected != found => Err(Error::DiffId { expected, found }),
+            Some(expected) if expected != sums.diff_id => Err(Error::DiffId {
+                expected,
+                found: sums.diff_id,
+            }),
             _ => Ok(()),
         }
     }
@@ -78,18 +94,18 @@ impl Promise {
 /// Reads an archive to its last byte and feeds what `select` accepts of it.
 pub(super) fn feed_tar<R: Read>(
     feed: &mut Feed<'_>,
-    read: R,
+    read: Decompressed<R>,
     prefix: &[u8],
     promise: &Promise,
     select: &(dyn Fn(&[u8]) -> bool + Sync),
 ) -> Result<(), Error> {
-    let mut tar = TarReader::new(read);
+    let mut tar = TarReader::of(read);
     match feed_entries(feed, &mut tar, prefix, select) {
         Ok(()) => promise.check(tar.finish()?),
         Err(error) if error.ends_the_run() || matches!(error, Error::Read(_)) => Err(error),
         Err(error) => {
             // If the bytes are not those that were packed, that is the reason for the rest.
-            promise.check(tar.drain()?)?;
+            promise.check_stored(tar.drain()?)?;
             Err(error)
         }
     }
@@ -126,42 +142,58 @@ fn feed_entries<R: Read>(
 }
 
 /// Reads the content of a single file to its last byte, and feeds it if `select` accepts it.
+/// `size` is the file's, if it is known before all was read.
 pub(super) fn feed_raw<R: Read>(
     feed: &mut Feed<'_>,
-    read: R,
-    (prefix, path): (&[u8], &[u8]),
-    executable: bool,
+    mut read: Decompressed<R>,
+    size: Option<u64>,
+    (prefix, path, executable): (&[u8], &[u8], bool),
     promise: &Promise,
     select: &(dyn Fn(&[u8]) -> bool + Sync),
 ) -> Result<(), Error> {
     let path = name::clean(&[prefix, path].join(if prefix.is_empty() { &b""[..] } else { b"/" }))?;
-    let mut read = HashingReader::new(read);
     let outcome = if path.is_empty() {
         Err(Error::Name {
             path: ".".to_owned(),
             why: "it is a folder",
         })
     } else if select(&path) {
-        feed.file(&path, executable, promise.size, &mut |into| {
-            loop {
-                match read.read(into) {
-                    Ok(0) => return Err(Error::CutOff { at: read.count() }),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    result => return result.map_err(Error::Read),
-                }
+        match size {
+            Some(size) => feed.file(&path, executable, size, &mut |into| match read_some(
+                &mut read, into,
+            )? {
+                0 => Err(Error::CutOff { at: read.count() }),
+                read => Ok(read),
+            }),
+            None => {
+                feed.file_of_unknown_size(&path, executable, &mut |into| read_some(&mut read, into))
             }
-        })
+        }
     } else {
         Ok(())
     };
-    if let Err(error) = &outcome
-        && (error.ends_the_run() || matches!(error, Error::Read(_)))
-    {
-        return outcome;
+    let outcome = outcome.and_then(|()| {
+        io::copy(&mut read, &mut io::sink())
+            .map(drop)
+            .map_err(Error::read)
+    });
+    match outcome {
+        Ok(()) => promise.check(read.finish()),
+        Err(error) if error.ends_the_run() || matches!(error, Error::Read(_)) => Err(error),
+        Err(error) => {
+            promise.check_stored(read.drain().map_err(Error::Read)?)?;
+            Err(error)
+        }
     }
-    io::copy(&mut read, &mut io::sink()).map_err(Error::Read)?;
-    promise.check(read.finish())?;
-    outcome
+}
+
+fn read_some(read: &mut impl Read, into: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match read.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map_err(Error::read),
+        }
+    }
 }
 
 /// Tells a meter of what is read.

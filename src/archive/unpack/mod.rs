@@ -53,7 +53,10 @@ use self::{
     target::Target,
 };
 use crate::{
-    archive::{Error, LayerFailure},
+    archive::{
+        Error, LayerFailure,
+        decompress::{Compression, Decompressed, Expansion},
+    },
     progress::Progress,
 };
 
@@ -158,6 +161,8 @@ impl<'p> Unpack<'p> {
             diff_id,
             prefix,
             shape,
+            compression,
+            plain_size,
             read,
         } = layer;
         let read = Metered {
@@ -170,10 +175,16 @@ impl<'p> Unpack<'p> {
             size,
             diff_id,
         };
-        let staged = self.stage(label.clone(), |feed| match shape {
-            Shape::Tar => layer::feed_tar(feed, read, &prefix, &promise, select),
-            Shape::Raw { path, executable } => {
-                layer::feed_raw(feed, read, (&prefix, &path), executable, &promise, select)
+        let staged = self.stage(label.clone(), |feed| {
+            let expansion = Expansion::of(size, plain_size);
+            let read = Decompressed::new(read, compression, expansion).map_err(Error::Read)?;
+            match shape {
+                Shape::Tar => layer::feed_tar(feed, read, &prefix, &promise, select),
+                Shape::Raw { path, executable } => {
+                    let known = (compression == Compression::None).then_some(size);
+                    let file = (&*prefix, &*path, executable);
+                    layer::feed_raw(feed, read, known, file, &promise, select)
+                }
             }
         })?;
         match staged {

@@ -61,10 +61,10 @@ pub(super) enum Job {
         content: Vec<u8>,
         files: Vec<(Placed, usize)>,
     },
-    /// A large file, in pieces.
+    /// A large file, in pieces; without a size it ends where they do.
     Stream {
         file: Placed,
-        size: u64,
+        size: Option<u64>,
         pieces: Receiver<Vec<u8>>,
     },
 }
@@ -205,7 +205,7 @@ impl Context<'_> {
     fn place_stream(
         &self,
         file: &Placed,
-        size: u64,
+        size: Option<u64>,
         pieces: &Receiver<Vec<u8>>,
     ) -> Result<(), Error> {
         let fail = |error| self.write_error(file, error);
@@ -223,7 +223,7 @@ impl Context<'_> {
             file: existing,
             size: has,
         } = &mut found
-            && *has <= size
+            && size.is_none_or(|size| *has <= size)
         {
             while let Ok(mut piece) = pieces.recv() {
                 let equal = same_beginning(existing, &piece).map_err(fail)?;
@@ -235,10 +235,14 @@ impl Context<'_> {
                     break;
                 }
             }
-            if rest.is_empty() && taken < size {
+            if rest.is_empty() && size.is_some_and(|size| taken < size) {
                 return Ok(()); // The layer broke off; what is wrong with it is known elsewhere.
             }
         }
+        // Without a size it is at least as long as what was taken: all of it, or more than what
+        // is there has in common with it.
+        let later = size.is_none();
+        let size = size.unwrap_or(taken);
         let Verdict::Write { over } = self.judge(file, &found, same, size)? else {
             for _ in pieces {}
             return Ok(());
@@ -264,6 +268,10 @@ impl Context<'_> {
         out.write_all(&rest).map_err(fail)?;
         for piece in pieces {
             out.write_all(&piece).map_err(fail)?;
+            if later {
+                let more = piece.len() as u64;
+                self.counts.bytes.fetch_add(more, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

@@ -7,8 +7,11 @@ use tar::Header;
 
 use super::{name, pax};
 use crate::{
-    archive::Error,
-    digest::{Digest, HashingReader},
+    archive::{
+        Error,
+        decompress::{Decompressed, Sums},
+    },
+    digest::Digest,
 };
 
 /// A tar block.
@@ -54,7 +57,7 @@ impl Entry {
 
 /// Reads the entries of an archive one after the other, and hashes every byte of it.
 pub struct TarReader<R> {
-    source: HashingReader<R>,
+    source: Decompressed<R>,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -66,14 +69,19 @@ pub struct TarReader<R> {
 }
 
 impl<R: Read> TarReader<R> {
-    /// Returns a reader at the beginning of the archive `read`.
+    /// Returns a reader at the beginning of the archive `read`, which is not compressed.
     pub fn new(read: R) -> Self {
-        Self::with_buffer(read, BUFFER)
+        Self::of(Decompressed::plain(read))
     }
 
-    fn with_buffer(read: R, size: usize) -> Self {
+    /// Returns a reader at the beginning of the archive that `source` unpacks to.
+    pub fn of(source: Decompressed<R>) -> Self {
+        Self::with_buffer(source, BUFFER)
+    }
+
+    fn with_buffer(source: Decompressed<R>, size: usize) -> Self {
         Self {
-            source: HashingReader::new(read),
+            source,
             buffer: vec![0; size].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -83,7 +91,7 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Returns how many bytes were taken from the source.
+    /// Returns how many bytes of the archive were taken from the source.
     pub const fn count(&self) -> u64 {
         self.source.count()
     }
@@ -192,23 +200,17 @@ impl<R: Read> TarReader<R> {
         Ok(read)
     }
 
-    /// Passes over what is left, as strictly as if it were used, and returns the digest and
-    /// size of the whole archive.
-    pub fn finish(mut self) -> Result<(Digest, u64), Error> {
+    /// Passes over what is left, as strictly as if it were used, and returns what the whole
+    /// layer came to.
+    pub fn finish(mut self) -> Result<Sums, Error> {
         while self.next_entry()?.is_some() {}
         Ok(self.source.finish())
     }
 
     /// Takes what is left without understanding it, and returns the digest and size of the whole
     /// source: it tells damage from an archive that was made so.
-    pub fn drain(mut self) -> Result<(Digest, u64), Error> {
-        self.start = 0;
-        loop {
-            self.end = retry(|| self.source.read(&mut self.buffer))?;
-            if self.end == 0 {
-                return Ok(self.source.finish());
-            }
-        }
+    pub fn drain(self) -> Result<(Digest, u64), Error> {
+        self.source.drain().map_err(Error::Read)
     }
 
     /// Returns where in the archive the next unread byte is.
@@ -309,7 +311,7 @@ impl<R: Read + Seek> TarReader<R> {
     /// Returns a reader of an archive that is known to be sound, for the headers alone: content
     /// is to be passed over, so little is read at a time.
     pub fn of_headers(read: R) -> Self {
-        Self::with_buffer(read, HEADERS_BUFFER)
+        Self::with_buffer(Decompressed::plain(read), HEADERS_BUFFER)
     }
 
     /// Passes over the content of the current entry without reading it. What `finish` and `drain`
@@ -337,7 +339,7 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> Result<usize, Error> {
     loop {
         match read() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result.map_err(Error::Read),
+            result => return result.map_err(Error::read),
         }
     }
 }

@@ -56,8 +56,8 @@ pub(super) fn read(read: impl Read) -> Result<(Entries, Digest, u64), String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    let (digest, size) = tar.finish().map_err(|error| error.to_string())?;
-    Ok((entries, digest, size))
+    let sums = tar.finish().map_err(|error| error.to_string())?;
+    Ok((entries, sums.digest, sums.size))
 }
 
 /// Gives few bytes at a time.

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use modelkit::{
     archive::{
         Error,
+        decompress::Compression,
         unpack::{Existing, Kind, Layer, Options, Shape, Unpack},
     },
     digest::Digest,
@@ -145,6 +146,8 @@ impl Sandbox {
             diff_id: None,
             prefix: Vec::new(),
             shape: Shape::Tar,
+            compression: Compression::None,
+            plain_size: None,
             read: input,
         };
         unpack.layer(layer, &|_| true)?;

@@ -474,8 +474,8 @@ fn a_reader_gives_entries_content_and_the_digest_of_all() {
     let mut content = String::new();
     reader.read_to_string(&mut content).unwrap();
     assert_eq!(content, "abc");
-    assert_eq!(
-        reader.finish().unwrap(),
-        (Digest::of(&archive), archive.len() as u64)
-    );
+    let sums = reader.finish().unwrap();
+    assert_eq!(sums.digest, Digest::of(&archive));
+    assert_eq!(sums.diff_id, sums.digest);
+    assert_eq!(sums.size, archive.len() as u64);
 }

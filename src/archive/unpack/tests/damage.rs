@@ -283,6 +283,8 @@ fn a_source_that_fails_is_an_error_of_its_layer() {
         diff_id,
         prefix,
         shape,
+        compression,
+        plain_size,
         ..
     } = layer(0, b"");
     let broken = Layer {
@@ -291,6 +293,8 @@ fn a_source_that_fails_is_an_error_of_its_layer() {
         diff_id,
         prefix,
         shape,
+        compression,
+        plain_size,
         size: 9,
         read: Broken,
     };

@@ -2,6 +2,7 @@
 //! the table of attacks that the program must survive.
 
 mod archives;
+mod compressed;
 mod damage;
 mod formats;
 mod targets;
@@ -228,6 +229,8 @@ fn layer(number: usize, archive: &[u8]) -> Layer<&[u8]> {
         diff_id: None,
         prefix: Vec::new(),
         shape: Shape::Tar,
+        compression: Compression::None,
+        plain_size: None,
         read: archive,
     }
 }

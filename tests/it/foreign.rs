@@ -1,0 +1,286 @@
+//! Kits as other tools write them: compressed, raw, of older programs, of other formats.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use snapbox::{assert_data_eq, str};
+
+use crate::support::{
+    Sandbox, digest,
+    foreign::{ForeignKit, MODELKIT_CONFIG, gzip, zstd},
+    reference_tar::{self, Entry},
+    testdata,
+    trees::{Fingerprint, Node},
+};
+
+/// Each golden kit with what unpacks from it beside the files of its sources, and what of its
+/// sources was not packed.
+const GOLDEN: &[(&str, &str, &str, &[&str])] = &[
+    ("basic", "plain", "basic", &["Kitfile", ".kitignore"]),
+    ("basic", "gzip", "basic", &["Kitfile", ".kitignore"]),
+    ("parts", "v1", "parts", &["Kitfile"]),
+    (
+        "overlap",
+        "v1",
+        "overlap",
+        &["Kitfile", ".kitignore", "secret.key"],
+    ),
+    ("refs-base", "v1", "refs-base", &["Kitfile"]),
+];
+
+fn load(kit: &Sandbox, layout: &str) {
+    kit.run(["load", layout, "-t", "x:1"]).success();
+}
+
+#[test]
+fn every_golden_kit_unpacks_lists_and_shows_the_files_it_was_made_from() {
+    for (name, tag, sources, left_out) in GOLDEN {
+        let kit = Sandbox::new();
+        load(
+            &kit,
+            &format!("{}:{tag}", testdata("artifacts").join(name).display()),
+        );
+        kit.copy(&testdata("golden/src").join(sources), "sources");
+        let mut expected = Fingerprint::of(&kit.path("sources"), false);
+        expected
+            .0
+            .retain(|path, _| !left_out.iter().any(|out| path == out.as_bytes()));
+
+        kit.run(["unpack", "x:1", "-d", "out"]).success();
+        let mut out = Fingerprint::of(&kit.path("out"), true);
+        out.0.remove(&b"Kitfile"[..]);
+        assert_eq!(out, expected, "{name}:{tag}");
+
+        let listed = kit.run(["files", "x:1", "--format", "json"]).json();
+        let listed: BTreeMap<_, _> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| {
+                (
+                    it["path"].as_str().unwrap().as_bytes().to_vec(),
+                    it["executable"].as_bool().unwrap(),
+                )
+            })
+            .collect();
+        let files = expected.0.iter().filter_map(|(path, node)| match node {
+            Node::File(executable, _) => Some((path.clone(), *executable)),
+            _ => None,
+        });
+        assert_eq!(listed, files.collect(), "{name}:{tag}");
+
+        for (path, node) in &expected.0 {
+            if let Node::File(_, expected) = node {
+                let path = std::str::from_utf8(path).unwrap();
+                let bytes = std::fs::read(kit.path("sources").join(path)).unwrap();
+                let Ok(text) = String::from_utf8(bytes) else {
+                    continue; // The sandbox takes output for text.
+                };
+                assert_eq!(digest(text.as_bytes()), *expected);
+                assert_eq!(
+                    kit.run(["cat", "x:1", path]).success(),
+                    text,
+                    "{name}:{tag} {path}"
+                );
+            }
+        }
+        kit.run(["verify"]).success();
+        for command in ["info", "inspect"] {
+            kit.run([command, "x:1"]).success();
+        }
+        assert!(kit.run(["list"]).success().contains("x "));
+    }
+}
+
+fn model_layer() -> Vec<u8> {
+    let entries: [Entry; 2] = [
+        reference_tar::file("m/a.bin", 0o644, "content of a"),
+        reference_tar::file("m/run", 0o755, "content of run"),
+    ];
+    reference_tar::layer(&entries, ".", &[])
+}
+
+/// A kit of one model with the layer `bytes`, which unpacks to `plain`.
+fn one_layer(
+    kit: &Sandbox,
+    encoding: &str,
+    bytes: &[u8],
+    plain: &[u8],
+    annotations: &serde_json::Value,
+) {
+    let mut foreign = ForeignKit::new(kit, "layout");
+    let media_type = format!("application/vnd.kitops.modelkit.model.v1.{encoding}");
+    let digest_of_layer = foreign.layer(&media_type, bytes, annotations);
+    let config = json!({"manifestVersion": "1.0.0", "package": {}, "model": {
+        "name": "net", "path": "m", "digest": digest_of_layer, "diffId": digest(plain),
+    }});
+    load(kit, &foreign.finish(MODELKIT_CONFIG, &config));
+}
+
+#[test]
+fn layers_in_gzip_and_zstd_of_several_parts_are_read_whole() {
+    let plain = model_layer();
+    let (first, second) = plain.split_at(700);
+    for (encoding, bytes) in [
+        ("tar", plain.clone()),
+        ("tar+gzip", [gzip(first), gzip(second)].concat()),
+        ("tar+zstd", [zstd(first), zstd(second)].concat()),
+    ] {
+        let kit = Sandbox::new();
+        one_layer(&kit, encoding, &bytes, &plain, &json!({}));
+        kit.run(["unpack", "x:1", "-d", "out", "--filter", "model"])
+            .success();
+        let out = Fingerprint::of(&kit.path("out"), true);
+        assert_eq!(
+            format!("{:?}", out.0.values().collect::<Vec<_>>()),
+            format!(
+                "[folder, file {}, exec {}]",
+                &digest(b"content of a")[7..19],
+                &digest(b"content of run")[7..19]
+            )
+        );
+        assert_eq!(kit.run(["cat", "x:1", "m/run"]).success(), "content of run");
+        assert_data_eq!(
+            kit.run(["files", "x:1"]),
+            str![[r#"
+TYPE        SIZE         MODE   PATH
+model       12 B         -      m/a.bin
+model       14 B         x      m/run
+[exit 0]
+
+"#]]
+        );
+    }
+}
+
+#[test]
+fn raw_layers_unpack_to_their_one_file_compressed_or_not() {
+    let plain = b"the weights of a model, ".repeat(20_000);
+    for (encoding, bytes) in [
+        ("raw", plain.clone()),
+        ("raw+gzip", gzip(&plain)),
+        ("raw+zstd", zstd(&plain)),
+    ] {
+        for mode in [0o644, 0o755] {
+            let kit = Sandbox::new();
+            let metadata = json!({"name": "m", "mode": mode, "uid": 0, "gid": 0,
+                "size": plain.len(), "mtime": "1970-01-01T00:00:00Z", "typeflag": 0});
+            let annotations = json!({
+                "org.cncf.model.filepath": "m",
+                "org.cncf.model.file.metadata+json": metadata.to_string(),
+            });
+            one_layer(&kit, encoding, &bytes, &plain, &annotations);
+            kit.run(["unpack", "x:1", "-d", "out", "--filter", "model"])
+                .success();
+            let out = Fingerprint::of(&kit.path("out"), true);
+            let expected = Node::File(mode == 0o755, digest(&plain));
+            assert_eq!(
+                out.0,
+                BTreeMap::from([(b"m".to_vec(), expected)]),
+                "{encoding}"
+            );
+            assert_eq!(kit.run(["cat", "x:1", "m"]).success().as_bytes(), plain);
+            let files = kit.run(["files", "x:1", "--format", "{{ .Path }} {{ .Size }}"]);
+            assert_eq!(files.success(), "m 480000\n", "{encoding}");
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
+    let plain = model_layer();
+    for (encoding, good) in [("tar+gzip", gzip(&plain)), ("tar+zstd", zstd(&plain))] {
+        let compression = &encoding[4..];
+        // Packed so: the digest holds, the content does not.
+        let junk = [&good[..], b"junk"].concat();
+        let cut = &good[..good.len() - 3];
+        for bad in [&junk, cut] {
+            let kit = Sandbox::new();
+            one_layer(&kit, encoding, bad, &plain, &json!({}));
+            for line in [
+                &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
+                &["files", "x:1"],
+                &["cat", "x:1", "m/a.bin"],
+            ] {
+                let output = kit.run(line).exits(5);
+                let expected = format!("the {compression} data is not valid: ");
+                assert!(output.stderr.contains(&expected), "{}", output.stderr);
+                assert!(!output.stdout.contains("content"), "{}", output.stdout);
+            }
+            assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
+        }
+        // A wrong diffId.
+        let kit = Sandbox::new();
+        one_layer(&kit, encoding, &good, b"something else", &json!({}));
+        for line in [
+            &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
+            &["files", "x:1"],
+            &["cat", "x:1", "m/a.bin"],
+        ] {
+            let output = kit.run(line).exits(5);
+            assert!(
+                output.stderr.contains("but the config says"),
+                "{}",
+                output.stderr
+            );
+            assert!(!output.stdout.contains("content"), "{}", output.stdout);
+        }
+        // Damaged in the store.
+        let kit = Sandbox::new();
+        one_layer(&kit, encoding, &good, &plain, &json!({}));
+        let blob = digest(&good);
+        crate::support::kits::damage(&kit, &blob);
+        for line in [
+            &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
+            &["files", "x:1"],
+            &["cat", "x:1", "m/a.bin"],
+        ] {
+            let output = kit.run(line).exits(5);
+            assert!(output.stderr.contains("damaged"), "{}", output.stderr);
+        }
+        assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_unless_the_manifest_says_its_length() {
+    let zeros = vec![0; 300 << 20];
+    let bomb = zstd(&zeros);
+    assert!(bomb.len() < 256 << 10);
+    let kit = Sandbox::new();
+    one_layer(&kit, "raw+zstd", &bomb, &zeros, &json!({}));
+    let unpack = ["unpack", "x:1", "-d", "out", "--filter", "model"];
+    assert_data_eq!(
+        kit.run(unpack).hide_digests(),
+        str![[r#"
+[stderr]
+Unpacking to [WORK]/out
+Unpacking model `net` to `m`
+error: cannot unpack model `net` to `m` (sha256:[DIGEST])
+  caused by: the layer unpacks to more than 268435456 bytes, which is too much for its size
+[exit 9]
+
+"#]]
+    );
+    assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
+
+    let kit = Sandbox::new();
+    let annotations = json!({"org.modelkit.layer.uncompressed-size": zeros.len().to_string()});
+    one_layer(&kit, "raw+zstd", &bomb, &zeros, &annotations);
+    kit.run(unpack).success();
+    assert_eq!(
+        std::fs::metadata(kit.path("out/m")).unwrap().len(),
+        300 << 20
+    );
+}
+
+#[test]
+fn an_unknown_compression_is_refused_by_name_before_anything_is_made() {
+    for encoding in ["tar+lz4", "tar+gzip+zstd", "raw+br"] {
+        let kit = Sandbox::new();
+        one_layer(&kit, encoding, b"bytes", b"bytes", &json!({}));
+        let output = kit.run(["unpack", "x:1", "-d", "out"]).exits(1);
+        assert!(output.stderr.contains(encoding), "{}", output.stderr);
+        assert!(!kit.path("out").exists());
+    }
+}
