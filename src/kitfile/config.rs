@@ -16,6 +16,17 @@ pub const MAX_CONFIG_BYTES: usize = 4 << 20;
 #[error("the config of the kit is not valid: {0}")]
 pub struct ConfigError(Problems);
 
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self(problem.into())
+    }
+}
+
+pub(super) fn too_large() -> ConfigError {
+    let message = format!("it is larger than {} MiB", MAX_CONFIG_BYTES >> 20);
+    Problem::at(None, message).into()
+}
+
 impl Kitfile {
     /// Returns the config: the same bytes for the same Kitfile, always.
     pub fn to_config(&self) -> Vec<u8> {
@@ -25,14 +36,14 @@ impl Kitfile {
     /// Reads a config. Fields of newer kits are ignored, and nothing is validated: an old kit
     /// with a path that would be refused today can still be looked at.
     pub fn from_config(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let refuse = |message: String| Err(ConfigError(Problem::at(None, message).into()));
+        let refuse = |message: String| Err(Problem::at(None, message).into());
         if bytes.len() > MAX_CONFIG_BYTES {
-            return refuse(format!("it is larger than {} MiB", MAX_CONFIG_BYTES >> 20));
+            return Err(too_large());
         }
         let Ok(text) = str::from_utf8(bytes) else {
             return refuse("it is not UTF-8 text".to_owned());
         };
-        let root = json::read(text).map_err(|problem| ConfigError(problem.into()))?;
+        let root = json::read(text).map_err(ConfigError::from)?;
         let decoded = decode(&root, Source::Config);
         if decoded.problems.is_empty() {
             Ok(decoded.kitfile)

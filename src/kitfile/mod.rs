@@ -12,6 +12,7 @@ mod fields;
 pub mod guess;
 mod json;
 mod model;
+mod modelpack;
 mod node;
 mod parse;
 mod problem;
@@ -41,6 +42,7 @@ pub use entries::{Entry, Section};
 pub use model::{
     Code, Dataset, Docs, Kitfile, Layer, McpServer, Model, Package, Part, Prompt, Value,
 };
+pub use modelpack::{ModelPackConfig, ModelPackLayer};
 pub use node::{NoSuchNode, Node};
 pub use parse::{Parsed, parse, parse_bytes};
 pub use problem::{Position, Problem, Problems};

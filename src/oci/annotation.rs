@@ -4,6 +4,10 @@
 pub const FILE_PATH: &str = "org.cncf.model.filepath";
 /// On a raw layer: what a tar header would tell about the file, as JSON.
 pub const FILE_METADATA: &str = "org.cncf.model.file.metadata+json";
+/// [`FILE_PATH`] and [`FILE_METADATA`] under their former names, read only.
+pub const FILE_PATH_FORMER: &str = "org.cnai.model.filepath";
+/// See [`FILE_PATH_FORMER`].
+pub const FILE_METADATA_FORMER: &str = "org.cnai.model.file.metadata+json";
 /// On a layer: what is in it beyond its media type. Known value: [`SUBTYPE_PROMPT`].
 pub const LAYER_SUBTYPE: &str = "ml.kitops.modelkit.layer-subtype";
 /// The value of [`LAYER_SUBTYPE`] that tells prompts from code.

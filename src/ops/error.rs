@@ -121,6 +121,17 @@ pub enum Error {
         /// In what.
         what: String,
     },
+    /// A layer that is a single file and does not say which.
+    #[error(
+        "layer {digest} of {reference} is a file without a path: it has no annotation `{}`",
+        oci::annotation::FILE_PATH
+    )]
+    NoPath {
+        /// The kit.
+        reference: String,
+        /// The layer.
+        digest: Digest,
+    },
     /// A folder or tar file that holds no layout of kits.
     #[error("cannot load {path}: {reason}")]
     NotALayout {

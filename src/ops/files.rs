@@ -13,7 +13,7 @@ use super::{
 use crate::{
     archive::{
         self,
-        decompress::{Compression, Decompressed, Expansion, Sums},
+        decompress::{Compression, Decompressed, Sums},
         unpack::{Entry, Kind, TarReader},
     },
     digest::{Digest, Hasher},
@@ -99,8 +99,7 @@ pub fn cat(
 ) -> Result<(), Error> {
     let path = kitfile::clean(path);
     let Some(layer) = find(kit, store, &path, progress)? else {
-        let text = kit.kitfile.to_yaml();
-        return out.write_all(text.as_bytes()).map_err(Error::Output);
+        return out.write_all(&kit.kitfile_text()).map_err(Error::Output);
     };
     let place = check_out(layer, store, &path, progress)?;
     let unreadable = |source| Error::CannotRead {
@@ -150,11 +149,8 @@ type Content = Decompressed<io::Take<std::fs::File>>;
 fn open(layer: &Layer, store: &Store) -> Result<Content, Error> {
     let blob = &layer.descriptor;
     let source = store.open_blob(&blob.digest, blob.size)?;
-    let expansion = Expansion::of(blob.size, layer.plain_size());
     // One byte more than there should be shows that there are too many.
-    let source = source.take(blob.size.saturating_add(1));
-    let content = Decompressed::new(source, layer.compression(), expansion);
-    Ok(content.map_err(archive::Error::Read)?)
+    layer.decompressed(source.take(blob.size.saturating_add(1)))
 }
 
 /// Finds the layer that holds the file `path`; none for the Kitfile, which is in no layer.

@@ -1,11 +1,17 @@
 //! A kit as the store holds it: its manifest, its Kitfile, and which layer belongs to which
 //! element of the Kitfile.
 
+use std::io::Read;
+
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, modelpack};
 use crate::{
-    archive::decompress::Compression,
+    archive::{
+        self,
+        decompress::{Compression, Decompressed, Expansion},
+    },
+    digest::Digest,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
     oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, annotation},
     progress::{Progress, Silent},
@@ -24,9 +30,19 @@ pub struct Kit {
     pub manifest: Manifest,
     /// Its Kitfile, with the digests of the layers.
     pub kitfile: Kitfile,
+    /// The Kitfile among its files, as it is there; only where that is the kit's own.
+    pub carried: Option<Vec<u8>>,
     /// Its layers in the order of the manifest.
     pub layers: Vec<Layer>,
     _lock: ReadLock,
+}
+
+impl Kit {
+    /// Returns the text of the Kitfile: as the kit carries it, else written out.
+    pub fn kitfile_text(&self) -> Vec<u8> {
+        let carried = self.carried.clone();
+        carried.unwrap_or_else(|| self.kitfile.to_yaml().into_bytes())
+    }
 }
 
 /// A layer of a kit.
@@ -47,7 +63,15 @@ impl Layer {
         if self.entry.digest.is_some() {
             return None;
         }
-        self.entry.clean.rsplit_once('/').map(|(folder, _)| folder)
+        let (folder, _) = self.entry.clean.rsplit_once('/')?;
+        Some(if folder.is_empty() { "/" } else { folder })
+    }
+
+    /// Returns what the stored bytes `read` unpack to.
+    pub(super) fn decompressed<R: Read>(&self, read: R) -> Result<Decompressed<R>, Error> {
+        let expansion = Expansion::of(self.descriptor.size, self.plain_size());
+        let content = Decompressed::new(read, self.compression(), expansion);
+        Ok(content.map_err(archive::Error::Read)?)
     }
 
     /// Returns how the layer is compressed.
@@ -71,23 +95,35 @@ impl Layer {
         struct Metadata {
             mode: u32,
         }
-        self.descriptor
-            .annotations
-            .get(annotation::FILE_METADATA)
+        let said = &self.descriptor.annotations;
+        said.get(annotation::FILE_METADATA)
+            .or_else(|| said.get(annotation::FILE_METADATA_FORMER))
             .and_then(|text| serde_json::from_str::<Metadata>(text).ok())
             .is_some_and(|metadata| metadata.mode & 0o100 != 0)
     }
 }
 
-/// The two documents of a kit, as they are stored and as they are understood.
+/// The documents of a kit, as they are stored and as they are understood.
 #[derive(Debug)]
 pub struct Documents {
     /// The manifest, with its bytes.
     pub stored: StoredManifest,
     /// The bytes of the config.
     pub config: Vec<u8>,
-    /// What the config says.
+    /// What the config says, or for want of a Kitfile in it what the kit carries as one, or what
+    /// can be made up from it.
     pub kitfile: Kitfile,
+    /// The Kitfile among the files of the kit, as it is there; only where that is the kit's own.
+    pub carried: Option<Vec<u8>>,
+    /// The diffIds of the layers where the config lists them apart from the Kitfile.
+    diff_ids: Option<Vec<Option<Digest>>>,
+}
+
+impl Documents {
+    /// Tells whether the config is the Kitfile.
+    pub const fn config_is_kitfile(&self) -> bool {
+        self.diff_ids.is_none()
+    }
 }
 
 /// Finds the kit that `reference` names and reads its documents. Whether its layers are there and
@@ -116,21 +152,30 @@ pub fn documents(
 ) -> Result<Documents, Error> {
     let stored = store.manifest(descriptor)?;
     let config = &stored.manifest.config;
-    if Family::of_config(&config.media_type) != Some(Family::ModelKit) {
-        return Err(Error::Unsupported {
-            reference: reference.to_string(),
-            what: format!("config type `{}`", config.media_type),
-        });
-    }
-    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
-    let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
+    let family = Family::of_config(&config.media_type).ok_or_else(|| Error::Unsupported {
         reference: reference.to_string(),
-        source,
+        what: format!("config type `{}`", config.media_type),
     })?;
+    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
+    let (kitfile, carried, diff_ids) = match family {
+        Family::ModelKit => {
+            let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
+                reference: reference.to_string(),
+                source,
+            })?;
+            (kitfile, None, None)
+        }
+        Family::ModelPack => {
+            let pack = modelpack::read(store, reference, &stored.manifest, &config)?;
+            (pack.kitfile, pack.carried, Some(pack.diff_ids))
+        }
+    };
     Ok(Documents {
         stored,
         config,
         kitfile,
+        carried,
+        diff_ids,
     })
 }
 
@@ -141,15 +186,23 @@ pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Re
     let lock = store.reader(progress)?;
     let descriptor = store.resolve(reference, progress)?.descriptor;
     let Documents {
-        stored, kitfile, ..
+        stored,
+        kitfile,
+        carried,
+        diff_ids,
+        ..
     } = documents(store, reference, &descriptor)?;
     let manifest = stored.manifest;
-    let layers = match_layers(reference, &manifest, &kitfile)?;
+    let layers = match &diff_ids {
+        None => match_layers(reference, &manifest, &kitfile)?,
+        Some(diff_ids) => modelpack::match_layers(reference, &manifest, &kitfile, diff_ids)?,
+    };
     Ok(Kit {
         reference: reference.clone(),
         descriptor,
         manifest,
         kitfile,
+        carried,
         layers,
         _lock: lock,
     })
@@ -169,14 +222,8 @@ fn match_layers(
     let mut open: Vec<Option<Entry>> = kitfile.entries().into_iter().map(Some).collect();
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for descriptor in &manifest.layers {
-        let Some(layer_type) = LayerType::parse(&descriptor.media_type) else {
-            return Err(Error::Unsupported {
-                reference: reference.to_string(),
-                what: format!("layer type `{}`", descriptor.media_type),
-            });
-        };
-        let subtype = descriptor.annotations.get(annotation::LAYER_SUBTYPE);
-        let is_prompt = subtype.is_some_and(|subtype| subtype == annotation::SUBTYPE_PROMPT);
+        let layer_type = layer_type(reference, descriptor)?;
+        let is_prompt = is_prompt(descriptor);
         let place = open.iter().position(|entry| {
             entry.as_ref().is_some_and(|entry| {
                 holds(layer_type.kind, is_prompt, entry)
@@ -207,8 +254,25 @@ fn match_layers(
     Ok(layers)
 }
 
+/// Returns what the media type of a layer says, which must be known.
+pub(super) fn layer_type(
+    reference: &Reference,
+    descriptor: &Descriptor,
+) -> Result<LayerType, Error> {
+    LayerType::parse(&descriptor.media_type).ok_or_else(|| Error::Unsupported {
+        reference: reference.to_string(),
+        what: format!("layer type `{}`", descriptor.media_type),
+    })
+}
+
+/// Tells whether a layer is said to hold prompts.
+pub(super) fn is_prompt(layer: &Descriptor) -> bool {
+    let subtype = layer.annotations.get(annotation::LAYER_SUBTYPE);
+    subtype.is_some_and(|subtype| subtype == annotation::SUBTYPE_PROMPT)
+}
+
 /// Tells whether a layer of `kind` can hold the files of `entry`.
-fn holds(kind: LayerKind, is_prompt: bool, entry: &Entry) -> bool {
+pub(super) fn holds(kind: LayerKind, is_prompt: bool, entry: &Entry) -> bool {
     match kind {
         LayerKind::Model => entry.section == Section::Model,
         LayerKind::ModelPart => entry.section == Section::Part,

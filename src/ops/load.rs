@@ -10,7 +10,7 @@ use super::{Error, pack::put};
 use crate::{
     archive::bundle::Bundle,
     digest::{Digest, Hasher},
-    kitfile::{Kitfile, MAX_CONFIG_BYTES},
+    kitfile::{Kitfile, MAX_CONFIG_BYTES, ModelPackConfig},
     oci::{
         Descriptor, Family, Index, Manifest, annotation,
         layout::{BLOBS, INDEX, LAYOUT},
@@ -217,12 +217,16 @@ impl Source {
         let bytes = self.document(descriptor, Manifest::MAX_LEN as u64)?;
         let name = descriptor.digest.to_string();
         let manifest = Manifest::parse(&bytes).map_err(|source| self.unreadable(&name, source))?;
-        if Family::of_config(&manifest.config.media_type) != Some(Family::ModelKit) {
+        let Some(family) = Family::of_config(&manifest.config.media_type) else {
             let what = foreign_config(&manifest.config.media_type);
             return Err(self.bad(format!("{name} is {what}")));
-        }
+        };
         let config = self.document(&manifest.config, MAX_CONFIG_BYTES as u64)?;
-        Kitfile::from_config(&config).map_err(|source| Error::Config {
+        let understood = match family {
+            Family::ModelKit => Kitfile::from_config(&config).map(drop),
+            Family::ModelPack => ModelPackConfig::parse(&config).map(drop),
+        };
+        understood.map_err(|source| Error::Config {
             reference: format!("{name} in {}", self.shown),
             source,
         })?;
@@ -324,9 +328,6 @@ fn foreign_config(media_type: &str) -> String {
         "application/vnd.oci.image.config.v1+json"
         | "application/vnd.docker.container.image.v1+json" => {
             "a container image, not a kit".to_owned()
-        }
-        _ if Family::of_config(media_type) == Some(Family::ModelPack) => {
-            "in the ModelPack format, which this version of kit does not load".to_owned()
         }
         other => format!("not a kit: its config is of the type `{other}`"),
     }

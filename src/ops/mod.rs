@@ -6,6 +6,7 @@ pub mod files;
 pub mod kit;
 pub mod list;
 pub mod load;
+mod modelpack;
 pub mod pack;
 mod reuse;
 pub mod save;

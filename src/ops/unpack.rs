@@ -79,7 +79,7 @@ pub fn run(
         progress,
     )?;
     if selection.kitfile {
-        unpack.file(KITFILE, kit.kitfile.to_yaml().as_bytes())?;
+        unpack.file(KITFILE, &kit.kitfile_text())?;
     }
     let matched = AtomicU64::new(u64::from(selection.kitfile));
     let wanted = |path: &[u8]| {

@@ -1,13 +1,13 @@
 //! Kits as other tools write them: compressed, raw, of older programs, of other formats.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
     Sandbox, digest,
-    foreign::{ForeignKit, MODELKIT_CONFIG, gzip, zstd},
+    foreign::{ForeignKit, MODELKIT_CONFIG, gzip, load, zstd},
     reference_tar::{self, Entry},
     testdata,
     trees::{Fingerprint, Node},
@@ -26,11 +26,12 @@ const GOLDEN: &[(&str, &str, &str, &[&str])] = &[
         &["Kitfile", ".kitignore", "secret.key"],
     ),
     ("refs-base", "v1", "refs-base", &["Kitfile"]),
+    ("modelpack", "raw", "basic", MODELPACK_LACKS),
+    ("modelpack", "tar", "basic", MODELPACK_LACKS),
 ];
 
-fn load(kit: &Sandbox, layout: &str) {
-    kit.run(["load", layout, "-t", "x:1"]).success();
-}
+/// What of `basic` was not packed as a `ModelPack`. The Kitfile was.
+const MODELPACK_LACKS: &[&str] = &[".kitignore", "data", "src/notes.tmp", "src/pkg"];
 
 #[test]
 fn every_golden_kit_unpacks_lists_and_shows_the_files_it_was_made_from() {
@@ -42,13 +43,16 @@ fn every_golden_kit_unpacks_lists_and_shows_the_files_it_was_made_from() {
         );
         kit.copy(&testdata("golden/src").join(sources), "sources");
         let mut expected = Fingerprint::of(&kit.path("sources"), false);
-        expected
-            .0
-            .retain(|path, _| !left_out.iter().any(|out| path == out.as_bytes()));
+        expected.0.retain(|path, _| {
+            let path = std::str::from_utf8(path).unwrap();
+            !left_out.iter().any(|out| Path::new(path).starts_with(out))
+        });
 
         kit.run(["unpack", "x:1", "-d", "out"]).success();
         let mut out = Fingerprint::of(&kit.path("out"), true);
-        out.0.remove(&b"Kitfile"[..]);
+        if left_out.contains(&"Kitfile") {
+            out.0.remove(&b"Kitfile"[..]); // Written from the config.
+        }
         assert_eq!(out, expected, "{name}:{tag}");
 
         let listed = kit.run(["files", "x:1", "--format", "json"]).json();
@@ -72,7 +76,7 @@ fn every_golden_kit_unpacks_lists_and_shows_the_files_it_was_made_from() {
         for (path, node) in &expected.0 {
             if let Node::File(_, expected) = node {
                 let path = std::str::from_utf8(path).unwrap();
-                let bytes = std::fs::read(kit.path("sources").join(path)).unwrap();
+                let bytes = fs::read(kit.path("sources").join(path)).unwrap();
                 let Ok(text) = String::from_utf8(bytes) else {
                     continue; // The sandbox takes output for text.
                 };
@@ -268,10 +272,7 @@ error: cannot unpack model `net` to `m` (sha256:[DIGEST])
     let annotations = json!({"org.modelkit.layer.uncompressed-size": zeros.len().to_string()});
     one_layer(&kit, "raw+zstd", &bomb, &zeros, &annotations);
     kit.run(unpack).success();
-    assert_eq!(
-        std::fs::metadata(kit.path("out/m")).unwrap().len(),
-        300 << 20
-    );
+    assert_eq!(fs::metadata(kit.path("out/m")).unwrap().len(), 300 << 20);
 }
 
 #[test]
@@ -283,4 +284,153 @@ fn an_unknown_compression_is_refused_by_name_before_anything_is_made() {
         assert!(output.stderr.contains(encoding), "{}", output.stderr);
         assert!(!kit.path("out").exists());
     }
+}
+
+// --- kits of older programs ---
+
+/// A kit of the first programs: no digests in the config, and these layers, each of one kind.
+fn old_kit(
+    kit: &Sandbox,
+    config: &serde_json::Value,
+    layers: &[(&str, &[Entry])],
+) -> crate::support::Output {
+    let mut old = ForeignKit::new(kit, "layout");
+    for (kind, entries) in layers {
+        let media_type = format!("application/vnd.kitops.modelkit.{kind}.v1.tar+gzip");
+        let tar = reference_tar::layer(entries, ".", &[]);
+        old.layer(&media_type, &gzip(&tar), &json!({}));
+    }
+    let layout = old.finish(MODELKIT_CONFIG, config);
+    kit.run(["load", &layout, "-t", "x:1"])
+}
+
+fn text(path: &str) -> Entry {
+    reference_tar::file(path, 0o644, path)
+}
+
+#[test]
+fn layers_of_old_kits_go_by_order_and_below_the_parent_of_their_path() {
+    let kit = Sandbox::new();
+    let config = json!({"manifestVersion": "v1.0.0", "package": {"name": "old"},
+        "model": {"name": "net", "path": "./models/net/m.bin",
+            "parts": [{"path": "lora.bin"}]},
+        "code": [{"path": "src/"}, {"path": "."}],
+        "datasets": [{"name": "train", "path": "data/train"}, {"name": "test", "path": "./data/test/"}],
+        "docs": [{"path": "README.md"}]});
+    let folder = |path| reference_tar::folder(path, 0o755);
+    let loaded = old_kit(
+        &kit,
+        &config,
+        &[
+            // A single file by its base name.
+            ("model", &[text("m.bin")]),
+            ("modelpart", &[text("lora.bin")]),
+            ("dataset", &[folder("train"), text("train/a.csv")]),
+            ("dataset", &[folder("test"), text("test/b.csv")]),
+            ("code", &[folder("src"), text("src/run.py")]),
+            ("code", &[text("setup.py")]),
+            ("docs", &[text("README.md")]),
+        ],
+    );
+    let _ = loaded.success();
+    let expected = [
+        "README.md",
+        "data/test/b.csv",
+        "data/train/a.csv",
+        "lora.bin",
+        "models/net/m.bin",
+        "setup.py",
+        "src/run.py",
+    ];
+    let listed = kit
+        .run(["files", "x:1", "--format", "{{ .Path }}"])
+        .success();
+    let mut listed: Vec<_> = listed.lines().collect();
+    listed.sort_unstable();
+    assert_eq!(listed, expected);
+
+    kit.run(["unpack", "x:1", "-d", "out"]).success();
+    let out = Fingerprint::of(&kit.path("out"), true);
+    for path in expected {
+        let name = path.strip_prefix("data/").unwrap_or(path);
+        let name = name.strip_prefix("models/net/").unwrap_or(name);
+        assert_eq!(
+            out.0.get(path.as_bytes()),
+            Some(&Node::File(false, digest(name.as_bytes()))),
+            "{path}"
+        );
+    }
+    assert_eq!(out.0.len(), expected.len() + 7); // with the Kitfile and six folders
+    assert_eq!(
+        kit.run(["cat", "x:1", "data/train/a.csv"]).success(),
+        "train/a.csv"
+    );
+    kit.run(["unpack", "x:1", "-d", "some", "--filter", "datasets:test"])
+        .success();
+    let some = Fingerprint::of(&kit.path("some"), true);
+    assert_eq!(some.0.len(), 3, "{some:?}");
+}
+
+#[test]
+fn layers_of_old_kits_cannot_leave_the_target() {
+    for (path, name) in [
+        ("../evil/m", "m"),
+        ("/evil/m", "m"),
+        ("/evil", "evil"),
+        ("a/m", "../../evil"),
+        ("a/../../evil/m", "m"),
+    ] {
+        let kit = Sandbox::new();
+        let config = json!({"package": {}, "model": {"path": path}});
+        let _ = old_kit(&kit, &config, &[("model", &[text(name)])]).success();
+        let output = kit.run(["unpack", "x:1", "-d", "out", "--filter", "model"]);
+        let _ = output.exits(5);
+        assert!(!kit.path("evil").exists(), "{path}");
+        assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0, "{path}");
+    }
+}
+
+#[test]
+fn kits_whose_config_and_layers_do_not_fit_are_refused_before_anything_is_made() {
+    let one: &[Entry] = &[text("a")];
+    let model = json!({"path": "a"});
+    let other = digest(b"other");
+    for (config, layers, says) in [
+        (json!({"package": {}}), &[("model", one)][..], "no element"),
+        (json!({"model": model}), &[], "no layer"),
+        (
+            json!({"model": model}),
+            &[("model", one), ("model", one)],
+            "no element",
+        ),
+        (
+            json!({"datasets": [model]}),
+            &[("dataset", one), ("dataset", one)],
+            "no element",
+        ),
+        (
+            json!({"datasets": [model, {"path": "b"}]}),
+            &[("dataset", one)],
+            "no layer",
+        ),
+        (json!({"code": [model]}), &[("docs", one)], "no element"),
+        (
+            json!({"model": {"path": "a", "digest": other}}),
+            &[("model", one)],
+            "no element",
+        ),
+    ] {
+        let kit = Sandbox::new();
+        let _ = old_kit(&kit, &config, layers).success();
+        let output = kit.run(["unpack", "x:1", "-d", "out"]).exits(5);
+        assert!(output.stderr.contains(says), "{config}: {}", output.stderr);
+        assert!(
+            output.stderr.contains("contradicts itself"),
+            "{}",
+            output.stderr
+        );
+        assert!(!kit.path("out").exists());
+    }
+    let kit = Sandbox::new();
+    let _ = old_kit(&kit, &json!(null), &[("model", one)]).exits(5);
 }

@@ -114,8 +114,9 @@ fn formats_that_are_no_kits_are_refused_with_a_reason() {
             .hide_digests(),
         str![[r#"
 [stderr]
-error: cannot load [MODELPACK]: sha256:[DIGEST] is in the ModelPack format, which this version of kit does not load
-[exit 1]
+error: the kit sha256:[DIGEST] in [MODELPACK] is called `raw`, which is no full name of a kit
+hint: give it a name: `kit load [MODELPACK]:raw -t REPOSITORY:raw`
+[exit 2]
 
 "#]]
     );

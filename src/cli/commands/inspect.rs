@@ -41,6 +41,9 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cli_version: Option<&'a str>,
     kitfile: &'a RawValue,
+    /// The config, where that is something else than the Kitfile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a RawValue>,
     manifest: &'a RawValue,
     references: Vec<String>,
     size: u64,
@@ -52,13 +55,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (descriptor, kit) = kit::look(&store, &args.reference, &context.watcher())
         .map_err(|error| Failure::from(error).about(&args.reference))?;
     let manifest = &kit.stored.manifest;
+    let made = (!kit.config_is_kitfile()).then(|| kit.kitfile.to_config());
+    let config = made.is_some().then(|| raw(&kit.config)).transpose()?;
     let document = Document {
         digest: descriptor.digest,
         cli_version: manifest
             .annotations
             .get(annotation::CLI_VERSION)
             .map(String::as_str),
-        kitfile: raw(&kit.config)?,
+        kitfile: raw(made.as_deref().unwrap_or(&kit.config))?,
+        config,
         manifest: raw(&kit.stored.bytes)?,
         references: names(&store, descriptor.digest)?,
         size: size(manifest),

@@ -256,7 +256,7 @@ fn list(
 ) -> Result<(), Failure> {
     let mut found: Vec<(String, u64)> = Vec::new();
     if options.filter.selects_kitfile() && options.globs.selects(unpack::KITFILE.as_bytes()) {
-        let size = kit.kitfile.to_yaml().len() as u64;
+        let size = kit.kitfile_text().len() as u64;
         found.push((unpack::KITFILE.to_owned(), size));
     }
     files::list(
@@ -266,7 +266,12 @@ fn list(
         &options.globs,
         progress,
         &mut |_, file| {
-            if !file.is_folder {
+            // A Kitfile among the files is the one that is listed already.
+            let again = file.path == unpack::KITFILE.as_bytes()
+                && found
+                    .first()
+                    .is_some_and(|(path, _)| path == unpack::KITFILE);
+            if !file.is_folder && !again {
                 found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
             }
             Ok(())

@@ -8,6 +8,11 @@ use super::{Sandbox, digest};
 
 pub(crate) const MODELKIT_CONFIG: &str = "application/vnd.kitops.modelkit.config.v1+json";
 
+/// Loads the kit in `layout` as `x:1`.
+pub(crate) fn load(kit: &Sandbox, layout: &str) {
+    kit.run(["load", layout, "-t", "x:1"]).success();
+}
+
 /// A kit that is being made.
 pub(crate) struct ForeignKit {
     folder: PathBuf,

@@ -1,0 +1,264 @@
+//! Kits in the `ModelPack` format, which has no Kitfile of its own: where one is carried that one
+//! is used, else one is made up.
+
+use std::io::Read;
+
+use super::{
+    Error,
+    files::is_below,
+    kit::{self, Layer, is_prompt},
+};
+use crate::{
+    archive::{self, unpack::TarReader},
+    digest::Digest,
+    kitfile::{self, Entry, Kitfile, MAX_BYTES, ModelPackConfig, ModelPackLayer, NAMES, Section},
+    oci::{Descriptor, LayerKind, LayerType, Manifest, annotation},
+    reference::Reference,
+    store::Store,
+};
+
+/// What a layer that holds a Kitfile may have beside its bytes: the frame of an archive, and what
+/// compression adds.
+const FRAME: u64 = 64 * 1024;
+
+/// What a `ModelPack` says of itself.
+pub(super) struct Pack {
+    /// Its Kitfile: carried as an annotation or as a file, or made up.
+    pub(super) kitfile: Kitfile,
+    /// The Kitfile among its files, as it is there.
+    pub(super) carried: Option<Vec<u8>>,
+    /// The diffIds of its layers, in order.
+    pub(super) diff_ids: Vec<Option<Digest>>,
+}
+
+/// Reads a `ModelPack`. Its layers are not looked at, but for one that holds a Kitfile.
+pub(super) fn read(
+    store: &Store,
+    reference: &Reference,
+    manifest: &Manifest,
+    config: &[u8],
+) -> Result<Pack, Error> {
+    let unreadable = |source| Error::Config {
+        reference: reference.to_string(),
+        source,
+    };
+    let config = ModelPackConfig::parse(config).map_err(unreadable)?;
+    let diff_ids = match &config.diff_ids {
+        None => vec![None; manifest.layers.len()],
+        Some(told) if told.len() == manifest.layers.len() => {
+            told.iter().copied().map(Some).collect()
+        }
+        Some(told) => {
+            return Err(Error::Mismatch {
+                reference: reference.to_string(),
+                what: format!(
+                    "the config has {} diffIds for {} layers",
+                    told.len(),
+                    manifest.layers.len()
+                ),
+            });
+        }
+    };
+    let carried = carried(store, manifest, &diff_ids)?;
+    let said = manifest.annotations.get(annotation::KITFILE);
+    let kitfile = match (said, &carried) {
+        (Some(text), _) => Kitfile::from_config(text.as_bytes()).map_err(unreadable)?,
+        (None, Some(text)) if let Ok(parsed) = kitfile::parse_bytes(text) => parsed.kitfile,
+        // A file that only has the name of a Kitfile is no reason not to open the kit.
+        _ => make_up(&config, manifest, &diff_ids),
+    };
+    Ok(Pack {
+        kitfile,
+        carried,
+        diff_ids,
+    })
+}
+
+fn make_up(config: &ModelPackConfig, manifest: &Manifest, diff_ids: &[Option<Digest>]) -> Kitfile {
+    let paths: Vec<_> = manifest.layers.iter().map(path).collect();
+    let layers = manifest.layers.iter().zip(&paths).zip(diff_ids);
+    config.kitfile(layers.filter_map(|((descriptor, path), diff_id)| {
+        let layer_type = LayerType::parse(&descriptor.media_type)?;
+        let path = match path {
+            Some(path) => path,
+            None if layer_type.encoding.is_raw() => return None,
+            None => ".",
+        };
+        Some(ModelPackLayer {
+            kind: layer_type.kind,
+            is_prompt: is_prompt(descriptor),
+            path,
+            layer: kitfile::Layer {
+                digest: Some(descriptor.digest),
+                diff_id: *diff_id,
+            },
+        })
+    }))
+}
+
+/// Returns the cleaned path that a layer says it holds.
+fn path(layer: &Descriptor) -> Option<String> {
+    let said = &layer.annotations;
+    let path = said
+        .get(annotation::FILE_PATH)
+        .or_else(|| said.get(annotation::FILE_PATH_FORMER))?;
+    Some(kitfile::clean(path)).filter(|_| !path.is_empty())
+}
+
+/// Reads the Kitfile among the files of a kit, if a layer says that it is one.
+fn carried(
+    store: &Store,
+    manifest: &Manifest,
+    diff_ids: &[Option<Digest>],
+) -> Result<Option<Vec<u8>>, Error> {
+    let limit = MAX_BYTES as u64;
+    for name in NAMES {
+        let mut layers = manifest.layers.iter().zip(diff_ids);
+        let Some((descriptor, diff_id)) =
+            layers.find(|(descriptor, _)| path(descriptor).as_deref() == Some(name))
+        else {
+            continue;
+        };
+        let Some(layer_type) = LayerType::parse(&descriptor.media_type) else {
+            continue;
+        };
+        if descriptor.size > limit + FRAME {
+            continue;
+        }
+        // Small, so it is checked before anything of it is understood.
+        let blob = store.read_verified(&descriptor.digest, descriptor.size, limit + FRAME)?;
+        let entry = Entry {
+            section: Section::Part,
+            index: 0,
+            name: String::new(),
+            path: name.to_owned(),
+            clean: name.to_owned(),
+            digest: Some(descriptor.digest),
+            diff_id: *diff_id,
+        };
+        let layer = Layer {
+            descriptor: descriptor.clone(),
+            layer_type,
+            entry,
+        };
+        if let Some(text) = file_in(&layer, &blob, name)?
+            && text.len() <= MAX_BYTES
+        {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the beginning of the file `name` in a layer, more of it than a Kitfile can hold.
+fn file_in(layer: &Layer, blob: &[u8], name: &str) -> Result<Option<Vec<u8>>, Error> {
+    fn beginning(content: impl Read) -> Result<Option<Vec<u8>>, Error> {
+        let mut text = Vec::new();
+        let mut content = content.take(MAX_BYTES as u64 + 1);
+        let read = content.read_to_end(&mut text);
+        read.map_err(archive::Error::read)?;
+        Ok(Some(text))
+    }
+    let content = layer.decompressed(blob)?;
+    if layer.layer_type.encoding.is_raw() {
+        return beginning(content);
+    }
+    let mut tar = TarReader::of(content);
+    while let Some(entry) = tar.next_entry()? {
+        if entry.path == name.as_bytes() {
+            return beginning(tar);
+        }
+    }
+    Ok(None)
+}
+
+/// Gives each layer an element of the Kitfile: the one with its digest, the one with the longest
+/// path above its own, or for want of a path the next one of its kind. A layer without any gets
+/// an element of its own, and elements without layers are left alone: the Kitfile of a kit that
+/// another tool packed may say more than was packed.
+pub(super) fn match_layers(
+    reference: &Reference,
+    manifest: &Manifest,
+    kitfile: &Kitfile,
+    diff_ids: &[Option<Digest>],
+) -> Result<Vec<Layer>, Error> {
+    let entries = kitfile.entries();
+    let mut is_taken = vec![false; entries.len()];
+    let mut layers = Vec::with_capacity(manifest.layers.len());
+    for (descriptor, diff_id) in manifest.layers.iter().zip(diff_ids) {
+        let layer_type = kit::layer_type(reference, descriptor)?;
+        let path = path(descriptor);
+        if path.is_none() && layer_type.encoding.is_raw() {
+            return Err(Error::NoPath {
+                reference: reference.to_string(),
+                digest: descriptor.digest,
+            });
+        }
+        let fits = |entry: &Entry| kit::holds(layer_type.kind, is_prompt(descriptor), entry);
+        let by_digest = || {
+            let mut entries = entries.iter();
+            entries.position(|entry| entry.digest == Some(descriptor.digest) && fits(entry))
+        };
+        let by_path = |path: &str| {
+            let above = entries
+                .iter()
+                .enumerate()
+                .filter(|(_, entry)| is_below(path, &entry.clean));
+            let best = above.max_by_key(|(place, entry)| {
+                let length = if entry.clean == "." {
+                    0
+                } else {
+                    entry.clean.len()
+                };
+                (length, fits(entry), std::cmp::Reverse(*place))
+            });
+            best.map(|(place, _)| place)
+        };
+        let by_order = || {
+            let mut places = entries.iter().zip(&is_taken);
+            places.position(|(entry, taken)| !taken && entry.digest.is_none() && fits(entry))
+        };
+        let place = by_digest().or_else(|| match &path {
+            Some(path) => by_path(path),
+            None => by_order(),
+        });
+        let own = match place {
+            Some(place) => {
+                is_taken[place] = true;
+                entries[place].clone()
+            }
+            None => Entry {
+                section: section(layer_type.kind, is_prompt(descriptor)),
+                index: 0,
+                name: String::new(),
+                path: path.clone().unwrap_or_default(),
+                clean: ".".to_owned(),
+                digest: None,
+                diff_id: None,
+            },
+        };
+        layers.push(Layer {
+            descriptor: descriptor.clone(),
+            layer_type,
+            entry: Entry {
+                clean: path.unwrap_or(own.clean),
+                digest: Some(descriptor.digest),
+                diff_id: *diff_id,
+                ..own
+            },
+        });
+    }
+    Ok(layers)
+}
+
+const fn section(kind: LayerKind, is_prompt: bool) -> Section {
+    match kind {
+        LayerKind::Model => Section::Model,
+        LayerKind::ModelPart => Section::Part,
+        LayerKind::Code if is_prompt => Section::Prompt,
+        LayerKind::Code => Section::Code,
+        LayerKind::Dataset => Section::Dataset,
+        LayerKind::Docs => Section::Docs,
+        LayerKind::McpServer => Section::McpServer,
+    }
+}
