@@ -150,6 +150,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Hard links to the store were asked for by a user whom read-only files do not stop.
+    #[error("root may write to read-only files, and through a link into the store")]
+    LinkAsRoot,
+    /// A file cannot be linked.
+    #[error("cannot link {} to the store{}", .path.display(), link_text(.source))]
+    Link {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file that was there already changed while it was looked at.
     #[error("{} changed while it was compared", .path.display())]
     Changed {
@@ -266,6 +277,8 @@ impl Error {
             Self::NotAFolder { .. }
                 | Self::Target { .. }
                 | Self::Write { .. }
+                | Self::LinkAsRoot
+                | Self::Link { .. }
                 | Self::Conflicts { .. }
                 | Self::Interrupted
         )
@@ -348,6 +361,13 @@ fn conflicts_text(conflicts: &[Conflict], more: u64) -> String {
         lines.push(format!("  and {more} more"));
     }
     lines.join("\n")
+}
+
+fn link_text(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::CrossesDevices => ": it is on another file system",
+        _ => "",
+    }
 }
 
 const fn expands_text(is_told: bool) -> &'static str {

@@ -106,6 +106,11 @@ impl From<archive::Error> for Failure {
             E::WriteLayer { source, .. } | E::Target { source, .. } | E::Write { source, .. } => {
                 Self::of(write_kind(source), &error).with_space_hint(source)
             }
+            E::LinkAsRoot => plain(Kind::NotAllowed)
+                .hint("without --link files are copied; or unpack as another user"),
+            E::Link { source, .. } => {
+                Self::of(write_kind(source), &error).hint("without --link files are copied")
+            }
             E::Interrupted => plain(Kind::Interrupted),
             E::Read(_)
             | E::NotAFolder { .. }

@@ -89,6 +89,11 @@ impl Layer {
         said.get(annotation::UNCOMPRESSED_SIZE)?.parse().ok()
     }
 
+    /// Returns whether the blob is the file, with the mode that files in the store have.
+    pub fn can_be_linked(&self) -> bool {
+        self.layer_type.encoding == Encoding::Raw && !self.executable()
+    }
+
     /// Returns whether a raw layer's file may be executed.
     pub fn executable(&self) -> bool {
         #[derive(Deserialize)]

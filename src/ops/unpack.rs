@@ -15,7 +15,7 @@ use super::{
 use crate::{
     archive::{
         ready,
-        unpack::{self, Existing, Shape, Unpack},
+        unpack::{self, Existing, Shape, Stored, Unpack},
     },
     filter::{Filter, PathGlobs},
     kitfile::Section,
@@ -38,6 +38,8 @@ pub struct Options {
     pub existing: Existing,
     /// How many threads write; all cores if `None`.
     pub threads: Option<NonZeroUsize>,
+    /// Make files that are a whole layer hard links to the store.
+    pub link: bool,
     /// A file that appears, with the kit's digest in it, when all is there and durable.
     pub ready_file: Option<PathBuf>,
 }
@@ -75,6 +77,7 @@ pub fn run(
         unpack::Options {
             existing: options.existing,
             threads: options.threads,
+            link: options.link,
         },
         progress,
     )?;
@@ -188,6 +191,14 @@ fn source(store: &Store, layer: &Layer) -> unpack::Layer<Blob> {
     } else {
         Shape::Tar
     };
+    let (read, stored) = match store.open_blob(&descriptor.digest, descriptor.size) {
+        Ok(file) => {
+            let path = store.blob_path(&descriptor.digest);
+            let stored = file.try_clone().ok().map(|file| Stored { file, path });
+            (Blob::Open(file), stored)
+        }
+        Err(why) => (Blob::Unusable(Some(why)), None),
+    };
     unpack::Layer {
         label: describe(layer),
         digest: descriptor.digest,
@@ -197,9 +208,7 @@ fn source(store: &Store, layer: &Layer) -> unpack::Layer<Blob> {
         shape,
         compression: layer.compression(),
         plain_size: layer.plain_size(),
-        read: match store.open_blob(&descriptor.digest, descriptor.size) {
-            Ok(file) => Blob::Open(file),
-            Err(why) => Blob::Unusable(Some(why)),
-        },
+        read,
+        stored,
     }
 }

@@ -80,6 +80,22 @@ pub fn rename_new(
     system::rename_new(from_dir, from, to_dir, to)
 }
 
+/// Makes the empty file `to` share the content of `from` until one of them is written to. Fails
+/// where the file system, or this system, has no such sharing.
+pub fn clone_content(from: &File, to: &cap_std::fs::File) -> io::Result<()> {
+    system::clone_content(from, to)
+}
+
+/// Gives the file `from`, or the link if it is one, a second name in the open directory `dir`.
+pub fn hard_link(from: &Path, dir: &cap_std::fs::Dir, name: &Path) -> io::Result<()> {
+    system::hard_link(from, dir, name)
+}
+
+/// Tells whether this process may write even to what is read-only.
+pub fn may_write_everything() -> bool {
+    system::may_write_everything()
+}
+
 /// Returns how many bytes an ordinary user can still write to the file system holding `path`;
 /// `None` where that cannot be told.
 pub fn free_space(path: &Path) -> Option<u64> {

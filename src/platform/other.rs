@@ -58,6 +58,18 @@ pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -
     }
 }
 
+pub(super) fn clone_content(_from: &File, _to: &cap_std::fs::File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn hard_link(_from: &Path, _dir: &Dir, _name: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn may_write_everything() -> bool {
+    false
+}
+
 pub(super) fn free_space(_path: &Path) -> Option<u64> {
     None
 }

@@ -76,6 +76,25 @@ pub(super) fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -
     }
 }
 
+#[cfg(target_os = "linux")]
+pub(super) fn clone_content(from: &File, to: &cap_std::fs::File) -> io::Result<()> {
+    Ok(rustix::fs::ioctl_ficlone(to, from)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn clone_content(_from: &File, _to: &cap_std::fs::File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn hard_link(from: &Path, dir: &Dir, name: &Path) -> io::Result<()> {
+    let flags = rustix::fs::AtFlags::empty();
+    Ok(rustix::fs::linkat(rustix::fs::CWD, from, dir, name, flags)?)
+}
+
+pub(super) fn may_write_everything() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 pub(super) fn free_space(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))

@@ -288,7 +288,8 @@ impl Store {
         Ok(())
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// Returns where the blob `digest` lies, if it is there. Nothing may be written there.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs_dir().join(digest.hex())
     }
 

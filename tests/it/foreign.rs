@@ -248,18 +248,16 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
 
 #[test]
 fn a_bomb_is_refused_unless_the_manifest_says_its_length() {
-    let zeros = vec![0; 300 << 20];
+    let zeros = vec![0; 260 << 20];
     let bomb = zstd(&zeros);
     assert!(bomb.len() < 256 << 10);
     let kit = Sandbox::new();
     one_layer(&kit, "raw+zstd", &bomb, &zeros, &json!({}));
-    let unpack = ["unpack", "x:1", "-d", "out", "--filter", "model"];
+    let unpack = ["unpack", "x:1", "-d", "out", "--filter", "model", "-q"];
     assert_data_eq!(
         kit.run(unpack).hide_digests(),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `net` to `m`
 error: cannot unpack model `net` to `m` (sha256:[DIGEST])
   caused by: the layer unpacks to more than 268435456 bytes, which is too much for its size
 [exit 9]
@@ -272,7 +270,7 @@ error: cannot unpack model `net` to `m` (sha256:[DIGEST])
     let annotations = json!({"org.modelkit.layer.uncompressed-size": zeros.len().to_string()});
     one_layer(&kit, "raw+zstd", &bomb, &zeros, &annotations);
     kit.run(unpack).success();
-    assert_eq!(fs::metadata(kit.path("out/m")).unwrap().len(), 300 << 20);
+    assert_eq!(fs::metadata(kit.path("out/m")).unwrap().len(), 260 << 20);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod reference_command_line; // what KitOps takes is taken, or listed as missing
 mod remove; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
+mod sharing; // unpacking without copying
 mod spdx; // licence expressions, for `house`
 mod status; // a directory and the kit it came from
 mod support; // the sandbox and what tests are built from

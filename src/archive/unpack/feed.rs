@@ -135,7 +135,7 @@ impl<'l> Feed<'l> {
     }
 
     /// Fails if the layer cannot be finished, or the user asked to stop.
-    fn go_on(&self) -> Result<(), Error> {
+    pub(super) fn go_on(&self) -> Result<(), Error> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
@@ -163,25 +163,29 @@ impl<'l> Feed<'l> {
         size: u64,
         content: Content<'_>,
     ) -> Result<(), Error> {
-        let Some(file) = self.place(path, executable)? else {
-            return Ok(());
-        };
-        match usize::try_from(size) {
-            Ok(length) if size <= SMALL => self.small(file, length, content),
-            _ => self.large(file, size, content),
+        match self.place(path, executable)? {
+            Some(file) => self.put(file, Some(size), content),
+            None => Ok(()),
         }
     }
 
-    /// Puts a file into the kit at the cleaned path `path` that ends where `content` does.
-    pub(super) fn file_of_unknown_size(
+    /// Puts a file where it was placed. Without a size it ends where `content` does.
+    pub(super) fn put(
         &mut self,
-        path: &[u8],
-        executable: bool,
+        file: Placed,
+        size: Option<u64>,
         content: Content<'_>,
     ) -> Result<(), Error> {
-        let Some(file) = self.place(path, executable)? else {
-            return Ok(());
-        };
+        match size {
+            None => self.put_to_its_end(file, content),
+            Some(size) => match usize::try_from(size) {
+                Ok(length) if size <= SMALL => self.small(file, length, content),
+                _ => self.large(file, size, content),
+            },
+        }
+    }
+
+    fn put_to_its_end(&mut self, file: Placed, content: Content<'_>) -> Result<(), Error> {
         let mut beginning = vec![0; PIECE];
         let have = fill(&mut beginning, content)?;
         beginning.truncate(have);
@@ -208,7 +212,7 @@ impl<'l> Feed<'l> {
     }
 
     /// Finds out where a file is to be put; `None` if something is in the way there.
-    fn place(&mut self, path: &[u8], executable: bool) -> Result<Option<Placed>, Error> {
+    pub(super) fn place(&mut self, path: &[u8], executable: bool) -> Result<Option<Placed>, Error> {
         self.go_on()?;
         self.check_name(path)?;
         let again = self.claim_file(path)?;

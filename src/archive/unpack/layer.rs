@@ -7,6 +7,7 @@ use super::{
     feed::Feed,
     name,
     reader::{Kind, TarReader},
+    share::Stored,
 };
 use crate::{
     archive::{
@@ -37,6 +38,9 @@ pub struct Layer<R> {
     pub plain_size: Option<u64>,
     /// The bytes.
     pub read: R,
+    /// The file that holds these bytes, if there is one: a file that is the whole layer can then
+    /// be put in its place without being copied.
+    pub stored: Option<Stored>,
 }
 
 /// What the bytes of a layer are.
@@ -91,6 +95,24 @@ impl Promise {
     }
 }
 
+/// The one file that a layer is.
+pub(super) struct RawFile {
+    /// Where it goes, cleaned.
+    pub(super) path: Vec<u8>,
+    pub(super) executable: bool,
+    /// Its size, if it is known before all was read.
+    pub(super) size: Option<u64>,
+    pub(super) stored: Option<Stored>,
+    /// Whether it shall be a hard link.
+    pub(super) link: bool,
+}
+
+/// Returns the cleaned path of `path` below `prefix`.
+pub(super) fn below(prefix: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
+    let separator = if prefix.is_empty() { &b""[..] } else { b"/" };
+    name::clean(&[prefix, path].join(separator))
+}
+
 /// Reads an archive to its last byte and feeds what `select` accepts of it.
 pub(super) fn feed_tar<R: Read>(
     feed: &mut Feed<'_>,
@@ -142,47 +164,80 @@ fn feed_entries<R: Read>(
 }
 
 /// Reads the content of a single file to its last byte, and feeds it if `select` accepts it.
-/// `size` is the file's, if it is known before all was read.
 pub(super) fn feed_raw<R: Read>(
     feed: &mut Feed<'_>,
-    mut read: Decompressed<R>,
-    size: Option<u64>,
-    (prefix, path, executable): (&[u8], &[u8], bool),
+    mut read: Decompressed<Metered<'_, R>>,
+    file: &RawFile,
+    meter: &dyn Meter,
     promise: &Promise,
     select: &(dyn Fn(&[u8]) -> bool + Sync),
 ) -> Result<(), Error> {
-    let path = name::clean(&[prefix, path].join(if prefix.is_empty() { &b""[..] } else { b"/" }))?;
-    let outcome = if path.is_empty() {
-        Err(Error::Name {
-            path: ".".to_owned(),
-            why: "it is a folder",
-        })
-    } else if select(&path) {
-        match size {
-            Some(size) => feed.file(&path, executable, size, &mut |into| match read_some(
-                &mut read, into,
-            )? {
-                0 => Err(Error::CutOff { at: read.count() }),
-                read => Ok(read),
-            }),
-            None => {
-                feed.file_of_unknown_size(&path, executable, &mut |into| read_some(&mut read, into))
-            }
+    let outcome = put_raw(feed, &mut read, file, select).and_then(|shared| {
+        if shared.is_none() {
+            read_on(feed, &mut read)?;
         }
-    } else {
-        Ok(())
-    };
-    let outcome = outcome.and_then(|()| {
-        io::copy(&mut read, &mut io::sink())
-            .map(drop)
-            .map_err(Error::read)
+        Ok(shared)
     });
     match outcome {
-        Ok(()) => promise.check(read.finish()),
+        Ok(None) => promise.check(read.finish()),
+        Ok(Some(shared)) => {
+            // What stands there now is what has to be right.
+            let read = shared.take(promise.size.saturating_add(1));
+            let mut content = Decompressed::plain(Metered { read, meter });
+            read_on(feed, &mut content)?;
+            promise.check(content.finish())
+        }
         Err(error) if error.ends_the_run() || matches!(error, Error::Read(_)) => Err(error),
         Err(error) => {
             promise.check_stored(read.drain().map_err(Error::Read)?)?;
             Err(error)
+        }
+    }
+}
+
+/// Puts a single file in its place. Returns it, still to be read and checked, if it was put there
+/// without reading it.
+fn put_raw<R: Read>(
+    feed: &mut Feed<'_>,
+    read: &mut Decompressed<R>,
+    file: &RawFile,
+    select: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Option<cap_std::fs::File>, Error> {
+    if file.path.is_empty() {
+        return Err(Error::Name {
+            path: ".".to_owned(),
+            why: "it is a folder",
+        });
+    }
+    if !select(&file.path) {
+        return Ok(None);
+    }
+    let Some(placed) = feed.place(&file.path, file.executable)? else {
+        return Ok(None);
+    };
+    if let (Some(stored), Some(_)) = (&file.stored, file.size)
+        && let Some(shared) = feed.context.share(&placed, stored, file.link)?
+    {
+        return Ok(Some(shared));
+    }
+    feed.put(
+        placed,
+        file.size,
+        &mut |into| match read_some(read, into)? {
+            0 if file.size.is_some() => Err(Error::CutOff { at: read.count() }),
+            read => Ok(read),
+        },
+    )?;
+    Ok(None)
+}
+
+/// Reads what is left.
+fn read_on(feed: &Feed<'_>, read: &mut impl Read) -> Result<(), Error> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        feed.go_on()?;
+        if read_some(read, &mut buffer)? == 0 {
+            return Ok(());
         }
     }
 }
@@ -197,12 +252,12 @@ fn read_some(read: &mut impl Read, into: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// Tells a meter of what is read.
-pub(super) struct Metered<R> {
+pub(super) struct Metered<'m, R> {
     pub(super) read: R,
-    pub(super) meter: Box<dyn Meter>,
+    pub(super) meter: &'m dyn Meter,
 }
 
-impl<R: Read> Read for Metered<R> {
+impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.read.read(into)?;
         self.meter.advance(read as u64);

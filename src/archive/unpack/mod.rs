@@ -25,6 +25,7 @@ mod publish;
 mod queues;
 mod reader;
 mod report;
+mod share;
 mod staging;
 mod target;
 #[cfg(test)]
@@ -42,10 +43,11 @@ pub use layer::{Layer, Shape};
 pub(crate) use name::fits_windows;
 pub use reader::{Entry, Kind, TarReader};
 pub use report::{LayerReport, Report};
+pub use share::Stored;
 
 use self::{
     feed::{Claims, Feed, Said},
-    layer::{Metered, Promise},
+    layer::{Metered, Promise, RawFile},
     place::{Context, Counts},
     queues::Queues,
     report::Conflicts,
@@ -57,6 +59,7 @@ use crate::{
         Error, LayerFailure,
         decompress::{Compression, Decompressed, Expansion},
     },
+    platform,
     progress::Progress,
 };
 
@@ -83,6 +86,9 @@ pub struct Options {
     pub existing: Existing,
     /// How many threads write files; all cores if `None`.
     pub threads: Option<NonZeroUsize>,
+    /// Make files that are a whole layer hard links to what the layer is stored in. They are as
+    /// read-only as that is; those that may be executed are copied.
+    pub link: bool,
 }
 
 /// A run that unpacks into one folder. Dropping it before [`Unpack::finish`] leaves the folder
@@ -113,6 +119,9 @@ impl<'p> Unpack<'p> {
         options: Options,
         progress: &'p dyn Progress,
     ) -> Result<Self, Error> {
+        if options.link && platform::may_write_everything() {
+            return Err(Error::LinkAsRoot);
+        }
         let target = Target::open(target, progress)?;
         Ok(Self {
             options,
@@ -164,12 +173,15 @@ impl<'p> Unpack<'p> {
             compression,
             plain_size,
             read,
+            stored,
         } = layer;
-        let read = Metered {
-            // One byte more than promised shows that there are too many.
-            read: read.take(size.saturating_add(1)),
-            meter: self.progress.begin(&label, Some(size)),
-        };
+        let meter = self.progress.begin(&label, Some(size));
+        let meter = meter.as_ref();
+        // One byte more than promised shows that there are too many.
+        let most = size.saturating_add(1);
+        let read = read.take(most);
+        let read = Metered { read, meter };
+        let link = self.options.link;
         let promise = Promise {
             digest,
             size,
@@ -181,9 +193,14 @@ impl<'p> Unpack<'p> {
             match shape {
                 Shape::Tar => layer::feed_tar(feed, read, &prefix, &promise, select),
                 Shape::Raw { path, executable } => {
-                    let known = (compression == Compression::None).then_some(size);
-                    let file = (&*prefix, &*path, executable);
-                    layer::feed_raw(feed, read, known, file, &promise, select)
+                    let file = RawFile {
+                        path: layer::below(&prefix, &path)?,
+                        executable,
+                        size: (compression == Compression::None).then_some(size),
+                        stored,
+                        link,
+                    };
+                    layer::feed_raw(feed, read, &file, meter, &promise, select)
                 }
             }
         })?;

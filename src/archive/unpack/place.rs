@@ -47,6 +47,7 @@ pub(super) struct Context<'r> {
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) written: AtomicU64,
+    pub(super) linked: AtomicU64,
     pub(super) replaced: AtomicU64,
     pub(super) completed: AtomicU64,
     pub(super) equal: AtomicU64,
@@ -79,7 +80,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         let folder = platform::os_name(&self.folder.path).unwrap_or_default();
         Path::new(&folder).join(&self.name)
     }
@@ -90,7 +91,7 @@ impl Placed {
 }
 
 /// What is where a file shall be.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// A file in the target.
     File {
@@ -277,7 +278,7 @@ impl Context<'_> {
     }
 
     /// Looks for what is where `file` shall be.
-    fn find(&self, file: &Placed) -> Result<Found, Error> {
+    pub(super) fn find(&self, file: &Placed) -> Result<Found, Error> {
         let fail = |error| self.write_error(file, error);
         if file.again.is_some() {
             let folder = platform::os_name(&file.folder.path).unwrap_or_default();
@@ -397,7 +398,7 @@ impl Context<'_> {
         }
     }
 
-    fn write_error(&self, file: &Placed, error: io::Error) -> Error {
+    pub(super) fn write_error(&self, file: &Placed, error: io::Error) -> Error {
         self.target.write_error(file.path(), error)
     }
 }

@@ -16,6 +16,8 @@ const CONFLICTS_LIMIT: usize = 1000;
 pub struct Report {
     /// Files that were not there.
     pub written: u64,
+    /// Files that were not there and are links to the store now.
+    pub linked: u64,
     /// Files put in place of others.
     pub replaced: u64,
     /// Files of which the beginning was there.
@@ -31,13 +33,14 @@ pub struct Report {
 impl Report {
     /// Returns how many files were selected.
     pub const fn files(&self) -> u64 {
-        self.written + self.replaced + self.completed + self.equal + self.kept
+        self.written + self.linked + self.replaced + self.completed + self.equal + self.kept
     }
 
     pub(super) fn of(counts: &Counts) -> Self {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
             written: get(&counts.written),
+            linked: get(&counts.linked),
             replaced: get(&counts.replaced),
             completed: get(&counts.completed),
             equal: get(&counts.equal),
@@ -48,6 +51,7 @@ impl Report {
 
     pub(super) fn add(&mut self, other: Self) {
         self.written += other.written;
+        self.linked += other.linked;
         self.replaced += other.replaced;
         self.completed += other.completed;
         self.equal += other.equal;

@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// How many threads write [default: one a core]
     #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
+    /// Make files that are a whole raw layer read-only hard links to the store
+    #[arg(long)]
+    link: bool,
     /// Take the Kitfile (older form of --filter kitfile)
     #[arg(long, hide = true)]
     kitfile: bool,
@@ -100,6 +103,7 @@ struct Document {
     directory: String,
     layers: Vec<String>,
     written: u64,
+    linked: u64,
     replaced: u64,
     completed: u64,
     equal: u64,
@@ -121,6 +125,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             (false, false) => Existing::Refuse,
         },
         threads: args.threads,
+        link: args.link,
         ready_file: args.ready_file.clone(),
     };
     if !args.dry_run {
@@ -146,6 +151,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let report = unpack::run(&kit, &store, &options, &progress)?;
     drop(progress);
     remember(&reference, &kit, &options, &report, context);
+    if args.link && !report.layers.iter().any(kit::Layer::can_be_linked) {
+        context
+            .ui
+            .warn("nothing was linked: only raw layers that are not compressed can be");
+    }
     context.ui.status(summary(&report.files));
     let document = Document {
         reference: reference.to_string(),
@@ -157,6 +167,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .map(|layer| layer.descriptor.digest.to_string())
             .collect(),
         written: report.files.written,
+        linked: report.files.linked,
         replaced: report.files.replaced,
         completed: report.files.completed,
         equal: report.files.equal,
@@ -233,6 +244,7 @@ fn filter(args: &Args) -> Result<Filter, Failure> {
 fn summary(files: &Files) -> String {
     let mut parts = vec![format!("{} written", human::count(files.written, "file"))];
     for (count, what) in [
+        (files.linked, "linked"),
         (files.replaced, "replaced"),
         (files.completed, "completed"),
         (files.equal, "already there"),

@@ -148,6 +148,7 @@ impl Sandbox {
             shape: Shape::Tar,
             compression: Compression::None,
             plain_size: None,
+            stored: None,
             read: input,
         };
         unpack.layer(layer, &|_| true)?;

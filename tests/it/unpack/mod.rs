@@ -110,6 +110,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
     "sha256:2ebb30bcc85fc30958848a262b65701d50667db4539fd274a1ba5908cba3c61a"
   ],
   "written": 2,
+  "linked": 0,
   "replaced": 0,
   "completed": 1,
   "equal": 1,
@@ -128,7 +129,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
         kit.run(line.iter().chain(&["{{ .Eqaul }}"])),
         str![[r#"
 [stderr]
-error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Reference, .Replaced, .Written
+error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Reference, .Replaced, .Written
 [exit 2]
 
 "#]]

@@ -297,6 +297,7 @@ fn a_source_that_fails_is_an_error_of_its_layer() {
         plain_size,
         size: 9,
         read: Broken,
+        stored: None,
     };
     unpack.layer(broken, &|_| true).unwrap();
     assert!(matches!(

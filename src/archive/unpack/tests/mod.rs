@@ -218,6 +218,7 @@ fn options(existing: Existing) -> Options {
     Options {
         existing,
         threads: NonZeroUsize::new(2),
+        link: false,
     }
 }
 
@@ -231,6 +232,7 @@ fn layer(number: usize, archive: &[u8]) -> Layer<&[u8]> {
         shape: Shape::Tar,
         compression: Compression::None,
         plain_size: None,
+        stored: None,
         read: archive,
     }
 }
