@@ -5,6 +5,7 @@
 //! tells whether the input was accepted.
 
 mod archives;
+mod decompress;
 mod documents;
 mod ignore;
 mod kitfile;
@@ -20,6 +21,7 @@ pub type Check = fn(&[u8]) -> bool;
 /// The targets by name.
 pub const TARGETS: &[(&str, Check)] = &[
     ("layer", layer::check),
+    ("decompress", decompress::check),
     ("unpack", unpack::check),
     ("reference", reference::check),
     ("documents", documents::check),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::archives;
+use super::{archives, decompress};
 
 /// An input to begin with.
 pub struct Seed {
@@ -18,6 +18,7 @@ pub struct Seed {
 /// to be worth trying again.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("layer", &["corpora/layer", "artifacts"]),
+    ("decompress", &["corpora/decompress", "artifacts"]),
     ("unpack", &["corpora/unpack"]),
     ("reference", &["corpora/reference"]),
     (
@@ -41,6 +42,7 @@ pub fn of(target: &str) -> Vec<Seed> {
             let accepted = [archives::accepted(), archives::not_unpacked()].concat();
             (accepted, archives::refused())
         }
+        "decompress" => (decompress::accepted(), decompress::refused()),
         "unpack" => {
             let refused = [archives::refused(), archives::not_unpacked()].concat();
             (archives::accepted(), refused)
