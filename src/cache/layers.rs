@@ -175,6 +175,6 @@ impl<'c> Recipes<'c> {
 
     /// Writes down what was learnt. What cannot be written is found out again another time.
     pub fn save(self) {
-        let _ = self.cache.save(self.table);
+        self.cache.save(self.table);
     }
 }

@@ -84,13 +84,14 @@ fn a_cache_that_is_only_written_believes_nothing_and_replaces() {
     assert_eq!(files.find(&stamp(2, OLD)), Some(Digest::of(b"two")));
 }
 
+type Step<'a> = (&'a [u8], u32, Option<(u64, Content<'a>)>);
+
 #[test]
 fn any_difference_makes_another_recipe() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open_at(folder.path(), Use::All, NOW);
     let digest = Digest::of(b"x");
     let (one, two) = (stamp(1, OLD), stamp(2, OLD));
-    type Step<'a> = (&'a [u8], u32, Option<(u64, Content<'a>)>);
     let recipes: [(&str, &[Step<'_>]); 13] = [
         ("tar", &[]),
         ("tar+gzip", &[]),

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -24,8 +24,8 @@ use crate::{
     },
     cache::{Cache, Item, Listing, order},
     digest::Digest,
-    kitfile::{Entry, Kitfile},
-    oci::Encoding,
+    kitfile::{Entry, Kitfile, Section},
+    oci::{Encoding, annotation},
     progress::{Meter, Progress, Silent},
     reference::model_path_reference,
     store::{self, Store},
@@ -191,9 +191,25 @@ fn kitfile_change(options: &Options, kit: &Kit) -> Option<Change> {
         Source::NotTaken => None,
         // What is written to a file has no digests of layers in it.
         Source::Written | Source::Drafted => {
-            (options.kitfile.to_yaml() != kit.kitfile.to_yaml()).then_some(Change::Modified)
+            let mut kitfile = options.kitfile.clone();
+            kitfile.spread(&spread_paths(&kitfile.entries(), kit));
+            (kitfile.to_yaml() != kit.kitfile.to_yaml()).then_some(Change::Modified)
         }
     }
+}
+
+/// Returns the paths of the kit's elements for each element of the directory's Kitfile that is
+/// several in the kit: its files were packed one by one.
+fn spread_paths(entries: &[Entry], kit: &Kit) -> BTreeMap<usize, Vec<String>> {
+    let mut paths: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for (layer, owner) in kit.layers.iter().zip(owners(entries, kit)) {
+        if let Some(owner) = owner {
+            let path = layer.entry.path.clone();
+            paths.entry(owner).or_default().push(path);
+        }
+    }
+    paths.retain(|owner, paths| *paths != [entries[*owner].path.as_str()]);
+    paths
 }
 
 /// Walks what there is of the elements; returns the place of each in the tree.
@@ -260,28 +276,30 @@ impl Comparison<'_, '_> {
         entries: &[Entry],
         present: &[Option<usize>],
     ) -> Result<Vec<Element>, Error> {
+        let owners = owners(entries, kit);
+        let layers_of = |wanted: Option<usize>| {
+            let layers = kit.layers.iter().zip(&owners);
+            layers.filter_map(move |(layer, owner)| (*owner == wanted).then_some(layer))
+        };
         let mut elements = Vec::new();
-        for (entry, place) in entries.iter().zip(present) {
-            // Several, where a folder is in more than one layer.
-            let layers = of_element(kit, entry);
+        for (position, (entry, place)) in entries.iter().zip(present).enumerate() {
+            // Several, where the files of a folder are in more than one layer.
+            let layers: Vec<&Layer> = layers_of(Some(position)).collect();
             elements.push(Element {
                 entry: entry.clone(),
                 change: layers.is_empty().then_some(Change::New),
                 files: self.element(&layers, *place)?,
             });
         }
-        for layer in &kit.layers {
-            let is_same = |element: &Element| is_same(&element.entry, &layer.entry);
-            if !elements.iter().any(is_same) {
-                let files = self.element(&of_element(kit, &layer.entry), None)?;
-                // Not missed if it was not put there.
-                let change = self.is_taken(layer).then_some(Change::Deleted);
-                elements.push(Element {
-                    entry: layer.entry.clone(),
-                    change,
-                    files,
-                });
-            }
+        for layer in layers_of(None) {
+            let files = self.element(&[layer], None)?;
+            // Not missed if it was not put there.
+            let change = self.is_taken(layer).then_some(Change::Deleted);
+            elements.push(Element {
+                entry: layer.entry.clone(),
+                change,
+                files,
+            });
         }
         Ok(elements)
     }
@@ -344,6 +362,9 @@ impl Comparison<'_, '_> {
         if let Some(listing) = self.cache.listing(digest) {
             return Ok(listing);
         }
+        if let Some(listing) = raw_listing(layer) {
+            return Ok(listing);
+        }
         let mut listing = Listing::default();
         // Read to its end, and checked there.
         files::walk(layer, self.store, self.progress, &mut |file, _, content| {
@@ -361,7 +382,7 @@ impl Comparison<'_, '_> {
         })?;
         self.meter.advance(layer.descriptor.size);
         // Of an older kit the paths depend on the element, not on the layer alone.
-        if layer.prefix().is_none() && layer.layer_type.encoding != Encoding::Raw {
+        if layer.prefix().is_none() && !is_raw(layer) {
             self.cache.learn_listing(digest, &listing);
         }
         Ok(listing)
@@ -441,12 +462,12 @@ fn join<'t, 'o>(
 fn changes(theirs: &Listing, ours: &[Ours], keep_modes: bool) -> Vec<(Vec<u8>, Change)> {
     let mut changes: Vec<(Vec<u8>, Change)> = Vec::new();
     // What a folder holds tells of the folder. Archives of other programs do not list them all.
-    let bare_there = bare_folders(theirs.iter().map(|item| (item.path, item.digest.is_none())));
-    let bare_here = bare_folders(ours.iter().map(|ours| (&*ours.path, ours.is_folder)));
+    let theirs_bare = bare_folders(theirs.iter().map(|item| (item.path, item.digest.is_none())));
+    let ours_bare = bare_folders(ours.iter().map(|ours| (&*ours.path, ours.is_folder)));
     let mut add = |path: &[u8], is_folder: bool, change| {
         let bare = match change {
-            Change::Deleted => &bare_there,
-            _ => &bare_here,
+            Change::Deleted => &theirs_bare,
+            _ => &ours_bare,
         };
         let mut path = path.to_vec();
         if is_folder {
@@ -494,17 +515,56 @@ fn bare_folders<'p>(paths: impl Iterator<Item = (&'p [u8], bool)>) -> HashSet<Ve
     bare
 }
 
-/// Returns the layers of the kit that hold the files of `entry`.
-fn of_element<'k>(kit: &'k Kit, entry: &Entry) -> Vec<&'k Layer> {
-    let layers = kit.layers.iter();
-    layers
-        .filter(|layer| is_same(&layer.entry, entry))
-        .collect()
+/// Returns for each layer of the kit the element among `entries` that would hold its files now:
+/// the one of the same section with the longest path above it.
+fn owners(entries: &[Entry], kit: &Kit) -> Vec<Option<usize>> {
+    let owner = |layer: &Layer| {
+        let theirs = &layer.entry;
+        let candidates = entries.iter().enumerate().filter(|(_, ours)| {
+            // Of a model whose files are packed one by one all but the first are parts.
+            let is_part = theirs.section == Section::Part && ours.section == Section::Model;
+            (theirs.section == ours.section || is_part)
+                && files::is_below(&theirs.clean, &ours.clean)
+        });
+        let longest = candidates.max_by_key(|(_, ours)| {
+            let length = if ours.clean == "." {
+                0
+            } else {
+                ours.clean.len()
+            };
+            (length, theirs.section == ours.section)
+        });
+        longest.map(|(position, _)| position)
+    };
+    kit.layers.iter().map(owner).collect()
 }
 
-/// Tells whether two Kitfiles mean the same element.
-fn is_same(a: &Entry, b: &Entry) -> bool {
-    (a.section, &a.clean) == (b.section, &b.clean)
+const fn is_raw(layer: &Layer) -> bool {
+    matches!(
+        layer.layer_type.encoding,
+        Encoding::Raw | Encoding::RawGzip | Encoding::RawZstd
+    )
+}
+
+/// Returns what is in a raw layer, if that is told without reading it.
+fn raw_listing(layer: &Layer) -> Option<Listing> {
+    let blob = &layer.descriptor;
+    let (digest, size) = match layer.layer_type.encoding {
+        Encoding::Raw => (blob.digest, blob.size),
+        Encoding::RawGzip | Encoding::RawZstd => {
+            let size = blob.annotations.get(annotation::UNCOMPRESSED_SIZE)?;
+            (layer.entry.diff_id?, size.parse().ok()?)
+        }
+        _ => return None,
+    };
+    let mut listing = Listing::default();
+    listing.push(Item {
+        path: layer.entry.clean.as_bytes(),
+        mode: if layer.executable() { 0o755 } else { 0o644 },
+        size,
+        digest: Some(digest),
+    });
+    Some(listing)
 }
 
 /// Returns what the layer of these files would be.
@@ -514,7 +574,7 @@ fn shape(layers: &[&Layer], tree: &Tree, index: usize) -> Shape {
         .filter(|entry| entry.kind() == Kind::File);
     let is_one = files.next().is_some() && files.next().is_none();
     match layers {
-        [layer] if is_one && layer.layer_type.encoding == Encoding::Raw => Shape::Raw,
+        [layer] if is_one && is_raw(layer) => Shape::Raw,
         _ => Shape::Tar,
     }
 }

@@ -320,9 +320,8 @@ fn another_kitfile_is_remembered() {
     kit.run_with(["pack", ".", "-f", "-", "-t", "rows:2"], KITFILE.as_bytes())
         .success();
     kit.run(["status", "--exit-code"]).success();
-    kit.run(["status", "--exit-code", "-f", "Kitfile.data"])
-        .exits(10)
-        .code;
+    let status = kit.run(["status", "--exit-code", "-f", "Kitfile.data"]);
+    assert_eq!(status.code, 10, "{status}");
 }
 
 #[test]
@@ -466,4 +465,33 @@ fn links_are_followed_as_they_were_when_packing() {
     kit.file("../outside.csv", "8\n");
     let status = kit.run(["status"]).success();
     assert!(status.contains("modified: data/link.csv"), "{status}");
+}
+
+#[test]
+fn raw_and_compressed_layers_are_compared_file_by_file() {
+    for arguments in [
+        &["--layer-format", "raw"][..],
+        &["--compression", "gzip"],
+        &["--compression", "zstd", "--layer-format", "raw"],
+    ] {
+        let kit = tree();
+        // So that stamps are believed, and nothing has to be read.
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        let pack = ["pack", ".", "-t", "team/net:5"];
+        kit.run(pack.iter().chain(arguments)).success();
+        kit.run(["status", "--exit-code"]).success();
+        kit.file("data/a.csv", "3,2,1\n").file("data/c.csv", "1\n");
+        let status = kit.run(["status"]).success();
+        let changes: Vec<&str> = status.lines().skip(1).collect();
+        assert_eq!(
+            changes,
+            [
+                "",
+                "dataset `rows` in `data`",
+                "  modified: data/a.csv",
+                "  new:      data/c.csv"
+            ],
+            "{arguments:?}"
+        );
+    }
 }
