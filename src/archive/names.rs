@@ -60,8 +60,9 @@ pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Returns the pairs of names that are one name where the file system folds case or normalises.
-pub(super) fn clashes(names: &Names) -> Vec<(String, String)> {
+/// Returns warnings of pairs of names, in `folder`, that are one name where the file system folds
+/// case or normalises.
+pub(super) fn clashes(names: &Names, folder: &[u8]) -> Vec<String> {
     let plain = |name: &[u8]| {
         name.iter()
             .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
@@ -70,6 +71,10 @@ pub(super) fn clashes(names: &Names) -> Vec<(String, String)> {
         return Vec::new();
     }
     let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let place = match folder {
+        b"" => String::new(),
+        folder => format!(" in `{}`", shown(folder)),
+    };
     let mut seen: HashMap<String, &[u8]> = HashMap::new();
     let mut told = HashSet::new();
     let mut clashes = Vec::new();
@@ -77,7 +82,11 @@ pub(super) fn clashes(names: &Names) -> Vec<(String, String)> {
         let key = fold(&String::from_utf8_lossy(name));
         if let Some(first) = seen.get(&key) {
             if told.insert(key) {
-                clashes.push((shown(first), shown(name)));
+                clashes.push(format!(
+                    "`{}` and `{}`{place} are one name on systems that fold case or accents",
+                    shown(first),
+                    shown(name)
+                ));
             }
         } else {
             seen.insert(key, name);

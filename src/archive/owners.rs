@@ -6,20 +6,23 @@ use super::{error::Error, tree::Tree};
 
 /// Which layer a path belongs to.
 pub(super) struct Owners {
-    at: HashMap<Vec<u8>, usize>,
+    /// The layer whose path it is; `None` for a path that belongs to none of them.
+    at: HashMap<Vec<u8>, Option<usize>>,
     /// The layers below a folder, for every folder that leads to one.
     below: HashMap<Vec<u8>, Vec<usize>>,
 }
 
 impl Owners {
-    pub(super) fn new(layers: &[String]) -> Self {
+    /// What lies at `foreign` paths belongs to no layer, except that below them which a layer's own
+    /// path leads to.
+    pub(super) fn new(layers: &[String], foreign: &[String]) -> Self {
         let mut owners = Self {
             at: HashMap::new(),
             below: HashMap::new(),
         };
         for (index, layer) in layers.iter().enumerate() {
             let layer = layer.as_bytes();
-            owners.at.entry(layer.to_vec()).or_insert(index);
+            owners.at.entry(layer.to_vec()).or_insert(Some(index));
             for (slash, _) in layer.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
                 owners
                     .below
@@ -28,11 +31,20 @@ impl Owners {
                     .push(index);
             }
         }
+        for path in foreign {
+            owners.at.entry(path.clone().into_bytes()).or_insert(None);
+        }
         owners
     }
 
-    pub(super) fn at(&self, path: &[u8]) -> Option<usize> {
-        self.at.get(path).copied()
+    /// Returns the layer that what lies at `path` belongs to, in a folder that belongs to `around`.
+    pub(super) fn at(&self, path: &[u8], around: Option<usize>) -> Option<usize> {
+        self.at.get(path).copied().unwrap_or(around)
+    }
+
+    /// Tells whether `path` is a foreign one.
+    pub(super) fn is_foreign(&self, path: &[u8]) -> bool {
+        matches!(self.at.get(path), Some(None))
     }
 
     pub(super) fn below(&self, path: &[u8]) -> &[usize] {

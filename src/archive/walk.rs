@@ -37,6 +37,8 @@ const MAX_PARTS: usize = 1000;
 pub struct Options<'a> {
     /// The cleaned paths of the layers, relative to the context; `.` is the context itself.
     pub layers: &'a [String],
+    /// Cleaned paths of which no layer holds anything, unless its own path leads there.
+    pub foreign: &'a [String],
     /// What is left out.
     pub rules: &'a IgnoreRules,
     /// What becomes of links.
@@ -64,6 +66,8 @@ pub struct Found {
     pub guarded: Vec<(String, String)>,
     /// Layer paths that a rule leaves out: position in the layers, and the rule.
     pub ignored_layers: Vec<(usize, String)>,
+    /// Those of the foreign paths that kept something out of a layer.
+    pub foreign: Vec<String>,
     /// What else the user must hear: special files, names that clash on other systems, links.
     pub warnings: Vec<String>,
 }
@@ -85,13 +89,14 @@ pub fn walk(
         options,
         progress,
         links: Links::new(&root, options.rules, options.follow_links),
-        owners: Owners::new(options.layers),
+        owners: Owners::new(options.layers, options.foreign),
         found: Found {
             tree: Tree::new(context, options.layers.len()),
             ignored: 0,
             litter: BTreeMap::new(),
             guarded: Vec::new(),
             ignored_layers: Vec::new(),
+            foreign: Vec::new(),
             warnings: Vec::new(),
         },
         problems: Vec::new(),
@@ -107,7 +112,7 @@ pub fn walk(
     }
     let top = Folder {
         on_disk: root,
-        owner: walk.owners.at(b"."),
+        owner: walk.owners.at(b".", None),
         cover: options.rules.root(),
         physical_cover: None,
         node: Some(ROOT),
@@ -209,16 +214,8 @@ impl Walk<'_> {
             });
         }
         let names = list(&folder.on_disk)?;
-        for (first, second) in clashes(&names) {
-            let place = if self.path.is_empty() {
-                String::new()
-            } else {
-                format!(" in `{}`", self.shown())
-            };
-            self.found.warnings.push(format!(
-                "`{first}` and `{second}`{place} are one name on systems that fold case or accents"
-            ));
-        }
+        let clashes = clashes(&names, &self.path);
+        self.found.warnings.extend(clashes);
         self.active.push((folder.stamp.device, folder.stamp.inode));
         Ok(List {
             names,
@@ -235,7 +232,10 @@ impl Walk<'_> {
         folder: &mut Folder,
         name: &[u8],
     ) -> Result<Option<Folder>, Error> {
-        let owner = self.owners.at(&self.path).or(folder.owner);
+        let owner = self.owners.at(&self.path, folder.owner);
+        if folder.owner.is_some() && self.owners.is_foreign(&self.path) {
+            self.found.foreign.push(self.shown());
+        }
         let covered = owner.is_some() || !self.owners.below(&self.path).is_empty();
         // Who wrote a Kitfile chose what stays out of it. Nobody chose that for a draft: there
         // the walk goes on, to tell it.
@@ -430,7 +430,7 @@ impl Walk<'_> {
         }
         let layers = self
             .owners
-            .at(&self.path)
+            .at(&self.path, None)
             .into_iter()
             .chain(self.owners.below(&self.path).iter().copied());
         for layer in layers {

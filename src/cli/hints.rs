@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     archive::{self, Conflict, LinkProblem, LinkReason, Obstacle, bundle},
-    config, filter, kitfile, ops, reference, store,
+    config, filter, kitfile,
+    ops::{self, chain::ChainError},
+    reference, store,
 };
 
 /// What can be done about a damaged blob.
@@ -222,13 +224,58 @@ impl From<ops::Error> for Failure {
             E::NotABundle { .. } | E::Unsupported { .. } | E::NotALayout { .. } => {
                 plain(Kind::Failed)
             }
-            E::Store(_) | E::Archive(_) | E::Bundle(_) | E::Filter(_) => match error {
-                E::Store(error) => error.into(),
-                E::Archive(error) => error.into(),
-                E::Bundle(error) => error.into(),
-                E::Filter(error) => error.into(),
-                other => Self::of(Kind::Failed, &other),
-            },
+            E::Store(_) | E::Archive(_) | E::Bundle(_) | E::Filter(_) | E::Chain(_) => {
+                match error {
+                    E::Store(error) => error.into(),
+                    E::Archive(error) => error.into(),
+                    E::Bundle(error) => error.into(),
+                    E::Filter(error) => error.into(),
+                    E::Chain(error) => (*error).into(),
+                    other => Self::of(Kind::Failed, &other),
+                }
+            }
+        }
+    }
+}
+
+impl From<ChainError> for Failure {
+    fn from(error: ChainError) -> Self {
+        use ChainError as E;
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Circle { .. } => plain(Kind::Failed)
+                .hint("let model.path of one of them name the files of the model"),
+            E::TooLong { .. } => {
+                plain(Kind::Limit).hint("let model.path name a kit further up the chain")
+            }
+            E::Missing {
+                parent,
+                suggestions,
+                ..
+            } => {
+                let failure = plain(Kind::NotFound).hint(format!(
+                    "`kit pull {parent}` fetches it, `kit load` takes it out of a bundle"
+                ));
+                match suggestions.as_slice() {
+                    [] => failure,
+                    names => failure.hint(format!("there is {}", listed(names))),
+                }
+            }
+            E::SharedPaths { clashes } => clashes
+                .iter()
+                .fold(plain(Kind::Failed), Self::detail)
+                .hint("give the elements of this kit paths of their own"),
+            E::Unusable { .. } => {
+                let message = error.to_string();
+                let E::Unusable { source, .. } = error else {
+                    return Self::new(Kind::Failed, message);
+                };
+                // The kind of failure, and what can be done, are those of the cause.
+                let mut failure = Self::from(*source);
+                let cause = std::mem::replace(&mut failure.message, message);
+                failure.causes.insert(0, cause);
+                failure
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod hints;
 mod human;
 mod interrupt;
 mod kitfile_source;
+mod parents;
 mod progress;
 mod table;
 mod template;

@@ -26,6 +26,7 @@ pub fn run(
 ) -> Result<Kitfile, Error> {
     let options = walk::Options {
         layers: &[".".to_owned()],
+        foreign: &[],
         rules,
         follow_links,
         keep_modes: false,

@@ -19,6 +19,9 @@ pub enum Error {
     /// A filter selects nothing, or is not one.
     #[error(transparent)]
     Filter(#[from] filter::Error),
+    /// The kits that hold the model cannot be followed.
+    #[error(transparent)]
+    Chain(Box<super::chain::ChainError>),
     /// Patterns select no file.
     #[error("no file of {reference} is selected by --include and --exclude")]
     NoFile {
@@ -196,6 +199,12 @@ pub enum Error {
         /// What is wrong with it.
         damage: store::Damage,
     },
+}
+
+impl From<super::chain::ChainError> for Error {
+    fn from(error: super::chain::ChainError) -> Self {
+        Self::Chain(Box::new(error)) // Large, and rare.
+    }
 }
 
 fn but_for(left_out: &[String]) -> String {

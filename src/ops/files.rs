@@ -72,10 +72,21 @@ pub fn list(
             entries.map(|entry| (entry.section, entry.name.as_str(), entry.path.as_str()));
         return Err(filter.no_match(entries).into());
     }
+    list_layers(&layers, store, globs, progress, found)
+}
+
+/// Calls `found` as [`list`] does, for these layers.
+pub fn list_layers(
+    layers: &[Layer],
+    store: &Store,
+    globs: &PathGlobs,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(&Layer, File) -> Result<(), Error>,
+) -> Result<(), Error> {
     let sound = store.unchanged(layers.iter().map(|layer| &layer.descriptor))?;
     let total = layers.iter().map(|layer| layer.descriptor.size).sum();
     let meter = progress.begin("Reading", Some(total));
-    for layer in &layers {
+    for layer in layers {
         let is_sound = sound.contains(&layer.descriptor.digest);
         headers(layer, is_sound, store, progress, &mut |file| {
             if globs.selects(&file.path) {

@@ -1,7 +1,7 @@
 //! A kit as the store holds it: its manifest, its Kitfile, and which layer belongs to which
 //! element of the Kitfile.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use serde::Deserialize;
 
@@ -34,7 +34,8 @@ pub struct Kit {
     pub carried: Option<Vec<u8>>,
     /// Its layers in the order of the manifest.
     pub layers: Vec<Layer>,
-    _lock: ReadLock,
+    // One lock for all kits of a chain: who holds it must not ask for it again.
+    _lock: Arc<ReadLock>,
 }
 
 impl Kit {
@@ -188,7 +189,17 @@ pub fn documents(
 /// as it is open. Every byte read is checked against its digest.
 pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Result<Kit, Error> {
     // Before the name is looked up: what it leads to must not go before it is read.
-    let lock = store.reader(progress)?;
+    let lock = Arc::new(store.reader(progress)?);
+    open_locked(store, reference, lock, progress)
+}
+
+/// Opens a kit as [`open`] does, under a lock that is held already.
+pub(super) fn open_locked(
+    store: &Store,
+    reference: &Reference,
+    lock: Arc<ReadLock>,
+    progress: &dyn Progress,
+) -> Result<Kit, Error> {
     let descriptor = store.resolve(reference, progress)?.descriptor;
     let Documents {
         stored,

@@ -1,5 +1,6 @@
 //! Operations: one file a use case. Options in, report out; nothing here prints.
 
+pub mod chain;
 pub mod draft;
 mod error;
 pub mod files;

@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use super::Error;
+use super::{
+    Error,
+    chain::{self, Left},
+};
 use crate::{
     archive::bundle::{self, Writer},
     digest::Digest,
@@ -34,6 +37,8 @@ pub enum Target {
 pub struct Report {
     /// The kits, by the names they were asked for by.
     pub kits: Vec<(Reference, Descriptor)>,
+    /// Parents of these kits that were not saved with them.
+    pub left: Vec<Left>,
     /// How many blobs were written.
     pub blobs: usize,
     /// Their bytes.
@@ -103,6 +108,7 @@ pub fn run(
     bundle.add(LAYOUT, layout.len() as u64, &mut &layout[..])?;
     bundle.finish()?;
     Ok(Report {
+        left: chain::left_out(store, &kits),
         kits,
         blobs: blobs.len(),
         bytes,

@@ -10,8 +10,10 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Error, draft, files,
-    kit::{self, Kit, Layer},
+    Error,
+    chain::{self, ChainError, Child},
+    draft, files,
+    kit::{Kit, Layer},
     reuse::{Reuse, Wanted, Writing},
 };
 use crate::{
@@ -26,13 +28,9 @@ use crate::{
     digest::Digest,
     kitfile::{Entry, Kitfile, Section},
     oci::{Encoding, annotation},
-    progress::{Meter, Progress, Silent},
-    reference::model_path_reference,
-    store::{self, Store},
+    progress::{Meter, Progress},
+    store::Store,
 };
-
-/// How far the kits that a model comes from are followed.
-const MAX_PARENTS: usize = 10;
 
 /// What is compared, and how.
 pub struct Options {
@@ -122,7 +120,8 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let entries = options.kitfile.entries();
-    let (present, found) = walk(options, &entries, progress)?;
+    let (foreign, warning) = inherited(&options.kitfile, store, progress)?;
+    let (present, found) = walk(options, &entries, &foreign, progress)?;
     let reuse = Reuse::new(cache, &options.directory);
     let comparison = Comparison {
         options,
@@ -137,17 +136,9 @@ pub fn run(
     drop(comparison);
     // Whatever came of it: what was found out about files is true.
     reuse.save();
-    let mut elements = elements?;
+    let elements = elements?;
     let mut warnings = found.warnings;
-    let inherited = inherited(&options.kitfile, store, &mut warnings)?;
-    let is_inherited = |path: &[u8]| {
-        let mut folders = inherited.iter();
-        folders.any(|folder| files::is_below(&String::from_utf8_lossy(path), folder))
-    };
-    for element in &mut elements {
-        let files = &mut element.files;
-        files.retain(|(path, change)| *change != Change::New || !is_inherited(path));
-    }
+    warnings.extend(warning);
     Ok(Report {
         kitfile: kitfile_change(options, kit),
         elements,
@@ -155,34 +146,33 @@ pub fn run(
     })
 }
 
-/// Returns the paths of the elements of the kits that `kitfile` takes its model from: what lies
-/// there belongs to them.
+/// Returns the paths that belong to the kits that `kitfile` takes its model from.
 fn inherited(
     kitfile: &Kitfile,
     store: &Store,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<String>, Error> {
-    let mut paths = Vec::new();
-    let mut parent = kitfile.model_reference().map(str::to_owned);
-    for _ in 0..MAX_PARENTS {
-        let Some(text) = parent else { break };
-        let Some(reference) = model_path_reference(&text) else {
-            break;
-        };
-        let kitfile = match kit::look(store, &reference.or_latest(), &Silent) {
-            Ok((_, documents)) => documents.kitfile,
-            Err(Error::Store(store::Error::NotFound { .. })) => {
-                warnings.push(format!(
-                    "the model is in `{text}`, which is not in the store: its files count as new"
-                ));
-                break;
+    progress: &dyn Progress,
+) -> Result<(Vec<String>, Option<String>), Error> {
+    let child = Child {
+        names: &[],
+        descriptor: None,
+        kitfile,
+    };
+    match chain::in_store(store, child, progress) {
+        Ok(parents) => {
+            let claims = chain::claims(&parents).into_iter();
+            Ok((claims.map(|claim| claim.path).collect(), None))
+        }
+        Err(Error::Chain(error)) => match *error {
+            ChainError::Missing { parent, .. } => {
+                let warning = format!(
+                    "the model is in {parent}, which is not in the store: its files count as new"
+                );
+                Ok((Vec::new(), Some(warning)))
             }
-            Err(error) => return Err(error),
-        };
-        paths.extend(kitfile.entries().into_iter().map(|entry| entry.clean));
-        parent = kitfile.model_reference().map(str::to_owned);
+            error => Err(error.into()),
+        },
+        Err(error) => Err(error),
     }
-    Ok(paths)
 }
 
 fn kitfile_change(options: &Options, kit: &Kit) -> Option<Change> {
@@ -216,6 +206,7 @@ fn spread_paths(entries: &[Entry], kit: &Kit) -> BTreeMap<usize, Vec<String>> {
 fn walk(
     options: &Options,
     entries: &[Entry],
+    foreign: &[String],
     progress: &dyn Progress,
 ) -> Result<(Vec<Option<usize>>, Found), Error> {
     let mut layers = Vec::new();
@@ -232,6 +223,7 @@ fn walk(
         &options.directory,
         &walk::Options {
             layers: &layers,
+            foreign,
             rules: &options.rules,
             follow_links: options.follow_links,
             keep_modes: options.keep_modes,

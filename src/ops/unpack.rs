@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Error,
+    chain::Family,
     kit::{Kit, Layer, noun},
 };
 use crate::{
@@ -17,9 +18,10 @@ use crate::{
         ready,
         unpack::{self, Existing, Shape, Stored, Unpack},
     },
-    filter::{Filter, PathGlobs},
+    filter::{Filter, PathGlobs, Type},
     kitfile::Section,
     progress::Progress,
+    reference::Reference,
     store::{self, Store},
 };
 
@@ -64,14 +66,17 @@ pub fn withdraw_ready_file(options: &Options) -> Result<(), Error> {
     }
 }
 
-/// Unpacks `kit`. Layers that held stay although another one failed; a second run completes.
+/// Unpacks a kit and the model out of its parents, in one go: nothing gets its name if anything of
+/// any of them is in the way. Layers that held stay although another one failed; a second run
+/// completes.
 pub fn run(
-    kit: &Kit,
+    family: &Family,
     store: &Store,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let selection = select(kit, options)?;
+    let kit = &family.kit;
+    let selection = select(family, options)?;
     let mut unpack = Unpack::begin(
         &options.target,
         unpack::Options {
@@ -90,14 +95,16 @@ pub fn run(
         matched.fetch_add(wanted.into(), Ordering::Relaxed);
         wanted
     };
-    for layer in &selection.layers {
+    for wanted_layer in &selection.layers {
         // Layers are said to be unpacked only if something of them is.
-        let say = || progress.status(&format!("Unpacking {}", describe(layer)));
+        let label = wanted_layer.label();
+        let say = || progress.status(&format!("Unpacking {label}"));
         let said = AtomicBool::new(options.globs.is_everything());
         if options.globs.is_everything() {
             say();
         }
-        unpack.layer(source(store, layer), &|path: &[u8]| {
+        let source = source(store, &wanted_layer.layer, label.clone());
+        unpack.layer(source, &|path: &[u8]| {
             let wanted = wanted(path);
             if wanted && !said.swap(true, Ordering::Relaxed) {
                 say();
@@ -117,21 +124,66 @@ pub fn run(
     Ok(Report {
         files,
         kitfile: selection.kitfile,
-        layers: selection.layers,
+        layers: selection.layers.into_iter().map(|it| it.layer).collect(),
     })
 }
 
-/// What a filter wants of a kit.
-struct Selection {
-    kitfile: bool,
-    layers: Vec<Layer>,
+/// What a filter wants of a kit and its parents.
+#[derive(Debug)]
+pub struct Selection {
+    /// Whether the kit's Kitfile is wanted; those of parents never are.
+    pub kitfile: bool,
+    /// The layers in the order in which they are unpacked: what a kit stands on comes before it.
+    pub layers: Vec<Wanted>,
 }
 
-fn select(kit: &Kit, options: &Options) -> Result<Selection, Error> {
-    let layers = select_layers(kit, &options.filter);
+/// A layer that is wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The layer.
+    pub layer: Layer,
+    /// The parent it belongs to; `None` for one of the kit's own.
+    pub parent: Option<Reference>,
+}
+
+impl Wanted {
+    /// Returns what the layer is called, with the kit that it comes from if that is a parent.
+    fn label(&self) -> String {
+        let label = describe(&self.layer);
+        match &self.parent {
+            Some(parent) => format!("{label} of {parent}"),
+            None => label,
+        }
+    }
+}
+
+/// Chooses what of a kit and its parents `options` want.
+pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
+    let mut layers = Vec::new();
+    if let Some(filter) = Family::parents_filter(&options.filter) {
+        for parent in family.parents.iter().rev() {
+            let of_parent = select_layers(parent, &filter).into_iter();
+            layers.extend(of_parent.map(|layer| Wanted {
+                layer,
+                parent: Some(parent.reference.clone()),
+            }));
+        }
+    }
+    let own = select_layers(&family.kit, &options.filter).into_iter();
+    layers.extend(own.map(|layer| Wanted {
+        layer,
+        parent: None,
+    }));
     let kitfile = options.filter.selects_kitfile();
     if layers.is_empty() && !kitfile {
-        let entries = kit.layers.iter().map(|layer| &layer.entry);
+        let models = family
+            .parents
+            .iter()
+            .rev()
+            .flat_map(|parent| &parent.layers);
+        let models = models.filter(|it| Type::of(it.entry.section) == Type::Model);
+        let all = models.chain(&family.kit.layers);
+        let entries = all.map(|layer| &layer.entry);
         let entries =
             entries.map(|entry| (entry.section, entry.name.as_str(), entry.path.as_str()));
         return Err(options.filter.no_match(entries).into());
@@ -181,7 +233,7 @@ impl Read for Blob {
     }
 }
 
-fn source(store: &Store, layer: &Layer) -> unpack::Layer<Blob> {
+fn source(store: &Store, layer: &Layer, label: String) -> unpack::Layer<Blob> {
     let descriptor = &layer.descriptor;
     let shape = if layer.layer_type.encoding.is_raw() {
         Shape::Raw {
@@ -200,7 +252,7 @@ fn source(store: &Store, layer: &Layer) -> unpack::Layer<Blob> {
         Err(why) => (Blob::Unusable(Some(why)), None),
     };
     unpack::Layer {
-        label: describe(layer),
+        label,
         digest: descriptor.digest,
         size: descriptor.size,
         diff_id: layer.entry.diff_id,

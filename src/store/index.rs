@@ -49,6 +49,19 @@ impl Entry {
         self.name.as_ref().and_then(Reference::tag)
     }
 
+    /// Tells whether `reference` means this entry: by its tag, or by its digest in that repository
+    /// or, where it names none, in any.
+    pub fn is_meant_by(&self, reference: &Reference) -> bool {
+        match reference.digest() {
+            Some(digest) => {
+                self.descriptor.digest == digest
+                    && (reference.repository().is_none()
+                        || reference.repository() == self.repository())
+            }
+            None => self.name.as_ref() == Some(reference),
+        }
+    }
+
     /// Tells whether `other` is a name of the same kit in the same repository.
     pub(super) fn is_same_kit(&self, other: &Self) -> bool {
         self.descriptor.digest == other.descriptor.digest && self.repository() == other.repository()

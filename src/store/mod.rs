@@ -351,13 +351,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
 /// Returns the entry that `reference` means.
 fn find<'e>(reference: &Reference, entries: &'e [Entry]) -> Result<&'e Entry, Error> {
     let wanted = reference.clone().or_latest();
-    let found = entries.iter().find(|entry| match wanted.digest() {
-        Some(digest) => {
-            entry.descriptor.digest == digest
-                && (wanted.repository().is_none() || wanted.repository() == entry.repository())
-        }
-        None => entry.name.as_ref() == Some(&wanted),
-    });
+    let found = entries.iter().find(|entry| entry.is_meant_by(&wanted));
     found.ok_or_else(|| not_found(&wanted, entries))
 }
 

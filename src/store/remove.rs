@@ -269,14 +269,7 @@ fn select(entries: &[Entry], selection: &Selection) -> (HashSet<usize>, Vec<Erro
             let mut selected = HashSet::new();
             let mut missing = Vec::new();
             for reference in references {
-                let mut found = positions(&|entry| match reference.digest() {
-                    Some(digest) => {
-                        entry.descriptor.digest == digest
-                            && (reference.repository().is_none()
-                                || reference.repository() == entry.repository())
-                    }
-                    None => entry.name.as_ref() == Some(reference),
-                });
+                let mut found = positions(&|entry| entry.is_meant_by(reference));
                 if *all_tags
                     && let Some(&first) = found.first()
                     && reference.tag().is_some()

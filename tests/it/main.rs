@@ -9,6 +9,7 @@
 
 mod cache_reuse; // nothing is done twice
 mod cat; // one file of a kit
+mod chains; // kits whose model is in another kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures

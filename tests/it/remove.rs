@@ -262,7 +262,8 @@ Would free 2.8 KiB in 3 blobs
       "size": 2048
     }
   ],
-  "left": null
+  "left": null,
+  "bereft": []
 }
 [exit 0]
 
@@ -299,7 +300,8 @@ Would free 2.8 KiB in 3 blobs
       "size": 2048
     }
   ],
-  "left": null
+  "left": null,
+  "bereft": []
 }
 [exit 0]
 

@@ -48,6 +48,7 @@ impl Context {
         let rules = IgnoreRules::parse(rules).unwrap();
         let mut options = Options {
             layers: &layers,
+            foreign: &[],
             rules: &rules,
             follow_links: FollowLinks::Context,
             keep_modes: false,

@@ -145,6 +145,7 @@ fn a_cache_snapshot_is_packed_as_real_files() {
     let rules = IgnoreRules::default();
     let options = Options {
         layers: &["model.safetensors".to_owned()],
+        foreign: &[],
         rules: &rules,
         follow_links: FollowLinks::Context,
         keep_modes: false,

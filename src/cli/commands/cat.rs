@@ -29,7 +29,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let kit = kit::open(&store, &args.reference.clone().or_latest(), &progress)?;
     let mut out = context.ui.stream();
-    files::cat(&kit, &store, &args.path, &mut out, &progress)?;
+    files::cat(&kit, &store, &args.path, &mut out, &progress).map_err(|error| {
+        let is_absent = matches!(error, ops::Error::NoSuchFile { .. });
+        let failure = Failure::from(error);
+        match kit.kitfile.model_reference() {
+            Some(model) if is_absent => {
+                failure.hint(format!("the model is in another kit: {model}"))
+            }
+            _ => failure,
+        }
+    })?;
     // Standard output holds a last line back until it is told.
     Ok(std::io::Write::flush(&mut out).map_err(ops::Error::Output)?)
 }

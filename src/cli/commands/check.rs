@@ -14,6 +14,7 @@ use crate::{
         help::examples,
         human,
         kitfile_source::{self, Source},
+        parents::{ParentRow, find_to_check, tell_claimed},
     },
     kitfile::{self, Kitfile, Problem},
     ops::{
@@ -53,6 +54,7 @@ struct Document {
     kitfile: String,
     problems: Vec<ProblemDocument>,
     warnings: Vec<String>,
+    parents: Vec<ParentRow>,
     layers: Vec<LayerDocument>,
     file_count: u64,
     bytes: u64,
@@ -85,6 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         kitfile: source.shown(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        parents: Vec::new(),
         layers: Vec::new(),
         file_count: 0,
         bytes: 0,
@@ -156,9 +159,12 @@ fn examine(
     }
     let rules = read_rules(&args.directory)?;
     check_paths(args, &parsed.kitfile, document)?;
+    let parents = find_to_check(&parsed.kitfile, context, &progress)?;
+    document.parents = parents.iter().map(ParentRow::of).collect();
     let options = Options {
         context: args.directory.clone(),
         kitfile: parsed.kitfile,
+        parents,
         drafted: false,
         rules,
         names: Vec::new(),
@@ -172,7 +178,13 @@ fn examine(
     };
     let prepared = pack::prepare(&options, &progress)?;
     drop(progress);
-    tell_left_out(&prepared, context);
+    tell_left_out(
+        &prepared,
+        options.kitfile.model_reference().is_some(),
+        context,
+    );
+    let claimed = tell_claimed(&options.parents, &prepared, context);
+    document.warnings.extend(claimed);
     document.add(&prepared);
     match document.warnings.len() as u64 {
         count if count > 0 && args.strict => Err(Failure::new(

@@ -12,9 +12,10 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
+        parents::tell_model_elsewhere,
         values::reference,
     },
-    filter::{Filter, PathGlobs},
+    filter::{Filter, PathGlobs, Type},
     ops::{
         self,
         files::{self, File},
@@ -66,6 +67,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let reference = args.reference.clone().or_latest();
     let kit = kit::open(&store, &reference, &progress)?;
+    if filter.selects_type(Type::Model) {
+        tell_model_elsewhere(&kit.kitfile, context);
+    }
 
     let mut out = std::io::BufWriter::with_capacity(64 << 10, context.ui.stream());
     let mut count = 0_u64;

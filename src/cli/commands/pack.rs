@@ -25,6 +25,7 @@ use crate::{
         hints::io_kind,
         human,
         kitfile_source::{self, Source},
+        parents::{self, ParentRow, tell_claimed},
         ui::Ui,
         values::{BadValue, References, new_names},
     },
@@ -149,12 +150,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let rules = read_rules(&args.directory)?;
     let (kitfile, drafted) = read_kitfile(args, &source, &rules, context, &progress)?;
+    let names = names(args);
+    let parents = parents::find("kit pack", &names, &kitfile, context, &progress)?;
     let options = Options {
         context: args.directory.clone(),
         kitfile,
+        parents,
         drafted,
         rules,
-        names: names(args),
+        names,
         follow_links: args.follow_links.into(),
         keep_modes: args.keep_modes,
         strict: args.strict,
@@ -166,7 +170,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     // Before the walk: what is written after that is not believed later.
     let cache = context.cache(args.no_cache);
     let prepared = pack::prepare(&options, &progress)?;
-    tell_left_out(&prepared, context);
+    tell_left_out(
+        &prepared,
+        options.kitfile.model_reference().is_some(),
+        context,
+    );
+    tell_claimed(&options.parents, &prepared, context);
     if args.dry_run {
         return list(&args.output.format, &prepared, context);
     }
@@ -306,12 +315,12 @@ fn created(args: &Args, context: &Context) -> Result<Option<String>, Failure> {
 }
 
 /// Tells what is not packed: nothing is left out without a line that says so.
-pub(super) fn tell_left_out(prepared: &Prepared, context: &Context) {
+pub(super) fn tell_left_out(prepared: &Prepared, has_parent: bool, context: &Context) {
     let found = &prepared.found;
     for warning in &found.warnings {
         context.ui.warn(warning);
     }
-    if prepared.entries.is_empty() {
+    if prepared.entries.is_empty() && !has_parent {
         let warning = "the Kitfile names nothing to pack: the kit has no layers";
         context.ui.warn(warning);
     }
@@ -369,6 +378,7 @@ struct LayerDocument<'a> {
 struct Document<'a> {
     digest: String,
     references: Vec<String>,
+    parents: Vec<ParentRow>,
     drafted: bool,
     config: String,
     size: u64,
@@ -418,12 +428,20 @@ fn print(
         )),
         Committed::Healed => warn_healed(ui, "manifest", manifest),
     }
+    for parent in &options.parents {
+        let digest = parent.descriptor.digest;
+        ui.status(format_args!(
+            "Parent {} (digest {digest})",
+            parent.reference
+        ));
+    }
     for name in &options.names {
         ui.status(format_args!("Tagged {name}"));
     }
     let document = Document {
         digest: report.manifest.digest.to_string(),
         references: options.names.iter().map(ToString::to_string).collect(),
+        parents: options.parents.iter().map(ParentRow::of).collect(),
         drafted: options.drafted,
         config: report.config.digest.to_string(),
         size: report

@@ -13,10 +13,14 @@ use crate::{
         args::{Format, FormatArgs},
         failure::{Failure, Kind},
         help::examples,
+        hints::listed,
         human,
         values::{References, references},
     },
-    ops::save::{self, Report, Target},
+    ops::{
+        chain::Left,
+        save::{self, Report, Target},
+    },
     reference::Reference,
 };
 
@@ -108,6 +112,11 @@ fn stdout(format: &Format) -> Result<Target, Failure> {
     Ok(Target::Stream(Box::new(io::stdout())))
 }
 
+fn names(report: &Report) -> String {
+    let names = report.kits.iter().map(|(name, _)| name.to_string());
+    names.collect::<Vec<_>>().join(" ")
+}
+
 fn print(
     args: &Args,
     path: &Path,
@@ -125,6 +134,29 @@ fn print(
         human::count(report.blobs as u64, "blob"),
         human::bytes(report.bytes)
     ));
+    let mut parents: Vec<String> = Vec::new();
+    for Left {
+        child,
+        parents: left,
+    } in &report.left
+    {
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        context.ui.warn(format_args!(
+            "the model of {child} is in {}, which is not saved with it",
+            listed(&left)
+        ));
+        parents.extend(left);
+    }
+    parents.sort();
+    parents.dedup();
+    if !parents.is_empty() {
+        context.ui.hint(format_args!(
+            "name that as well: `kit save {} {} -o {}`",
+            names(report),
+            parents.join(" "),
+            path.display()
+        ));
+    }
     let document = json!({
         "path": path.to_string_lossy(),
         "kits": report
@@ -132,6 +164,7 @@ fn print(
             .iter()
             .map(|(name, kit)| json!({ "reference": name.to_string(), "digest": kit.digest.to_string() }))
             .collect::<Vec<_>>(),
+        "parentsLeft": parents,
         "blobs": report.blobs,
         "bytes": report.bytes,
     });

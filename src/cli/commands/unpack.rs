@@ -14,10 +14,13 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
+        parents::ParentRow,
         values::{References, references},
     },
+    digest::Digest,
     filter::{Filter, PathGlobs, Type},
     ops::{
+        chain::{self, Family},
         files, kit,
         unpack::{self, Options},
     },
@@ -100,6 +103,7 @@ pub(crate) struct Args {
 struct Document {
     reference: String,
     digest: String,
+    parents: Vec<ParentRow>,
     directory: String,
     layers: Vec<String>,
     written: u64,
@@ -133,14 +137,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let store = context.store("kit unpack")?;
     let progress = context.progress();
-    let kit = kit::open(&store, &reference, &progress)?;
-    if let Some(model) = kit.kitfile.model_reference() {
-        context.ui.warn(format_args!(
-            "the model is in another kit, which is not unpacked with this one: `{model}`"
-        ));
-    }
+    let family = chain::open(&store, &reference, &options.filter, &progress)?;
     if args.dry_run {
-        return list(args, &kit, &store, &options, context, &progress);
+        return list(args, &family, &store, &options, context, &progress);
     }
     context.ui.status(format_args!(
         "Unpacking to {}",
@@ -148,9 +147,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .unwrap_or_else(|_| args.dir.clone())
             .display()
     ));
-    let report = unpack::run(&kit, &store, &options, &progress)?;
+    let report = unpack::run(&family, &store, &options, &progress)?;
     drop(progress);
-    remember(&reference, &kit, &options, &report, context);
+    remember(&reference, &family.kit, &options, &report, context);
     if args.link && !report.layers.iter().any(kit::Layer::can_be_linked) {
         context
             .ui
@@ -159,7 +158,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     context.ui.status(summary(&report.files));
     let document = Document {
         reference: reference.to_string(),
-        digest: kit.descriptor.digest.to_string(),
+        digest: family.kit.descriptor.digest.to_string(),
+        parents: family.parents.iter().map(ParentRow::of_kit).collect(),
         directory: args.dir.to_string_lossy().into_owned(),
         layers: report
             .layers
@@ -195,10 +195,13 @@ fn remember(
     if !options.globs.is_everything() {
         return;
     }
+    // The kit's own: what parents gave is theirs.
+    let own = |digest: &Digest| kit.layers.iter().any(|it| it.descriptor.digest == *digest);
     let layers: Vec<_> = report
         .layers
         .iter()
         .map(|layer| layer.descriptor.digest)
+        .filter(own)
         .collect();
     let is_all = layers.len() == kit.layers.len();
     let origin = Origin {
@@ -260,35 +263,31 @@ fn summary(files: &Files) -> String {
 /// Lists the files that are selected.
 fn list(
     args: &Args,
-    kit: &kit::Kit,
+    family: &Family,
     store: &crate::store::Store,
     options: &Options,
     context: &Context,
     progress: &dyn crate::progress::Progress,
 ) -> Result<(), Failure> {
     let mut found: Vec<(String, u64)> = Vec::new();
-    if options.filter.selects_kitfile() && options.globs.selects(unpack::KITFILE.as_bytes()) {
+    let kit = &family.kit;
+    let selection = unpack::select(family, options)?;
+    if selection.kitfile {
         let size = kit.kitfile_text().len() as u64;
         found.push((unpack::KITFILE.to_owned(), size));
     }
-    files::list(
-        kit,
-        store,
-        &options.filter,
-        &options.globs,
-        progress,
-        &mut |_, file| {
-            // A Kitfile among the files is the one that is listed already.
-            let again = file.path == unpack::KITFILE.as_bytes()
-                && found
-                    .first()
-                    .is_some_and(|(path, _)| path == unpack::KITFILE);
-            if !file.is_folder && !again {
-                found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
-            }
-            Ok(())
-        },
-    )?;
+    let layers: Vec<_> = selection.layers.into_iter().map(|it| it.layer).collect();
+    files::list_layers(&layers, store, &options.globs, progress, &mut |_, file| {
+        // A Kitfile among the files is the one that is listed already.
+        let again = file.path == unpack::KITFILE.as_bytes()
+            && found
+                .first()
+                .is_some_and(|(path, _)| path == unpack::KITFILE);
+        if !file.is_folder && !again {
+            found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
+        }
+        Ok(())
+    })?;
     if found.is_empty() {
         let reference = kit.reference.to_string();
         return Err(crate::ops::Error::NoFile { reference }.into());

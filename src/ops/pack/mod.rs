@@ -6,7 +6,7 @@ mod raw;
 
 use std::path::PathBuf;
 
-use super::{Error, reuse::Reuse};
+use super::{Error, chain::Parent, reuse::Reuse};
 use crate::{
     archive::{ignore::IgnoreRules, pack::Compression, walk::FollowLinks},
     cache::Cache,
@@ -37,6 +37,8 @@ pub struct Options {
     pub context: PathBuf,
     /// What the kit is made of.
     pub kitfile: Kitfile,
+    /// The kits that the model comes from, the nearest first; none if the model is this kit's own.
+    pub parents: Vec<Parent>,
     /// Whether nobody wrote the Kitfile: then what looks private is kept out at any depth.
     pub drafted: bool,
     /// What is left out.

@@ -12,7 +12,7 @@ use crate::{
         walk::{self, Found},
     },
     kitfile::{Entry, Kitfile, Section},
-    ops::{Error, draft, kit::noun},
+    ops::{Error, chain, draft, kit::noun},
     progress::Progress,
 };
 
@@ -43,12 +43,18 @@ impl Prepared {
 
 /// Walks the context: all of a pack that can be done without a store.
 pub fn prepare(options: &Options, progress: &dyn Progress) -> Result<Prepared, Error> {
+    let name = options.names.first().map(ToString::to_string);
+    let name = name.as_deref().unwrap_or("this kit");
+    chain::check(name, &options.kitfile, &options.parents)?;
+    let claims = chain::claims(&options.parents);
+    let foreign: Vec<String> = claims.into_iter().map(|claim| claim.path).collect();
     let entries = options.kitfile.entries();
     let layers: Vec<String> = entries.iter().map(|entry| entry.clean.clone()).collect();
     let found = walk::walk(
         &options.context,
         &walk::Options {
             layers: &layers,
+            foreign: &foreign,
             rules: &options.rules,
             follow_links: options.follow_links,
             keep_modes: options.keep_modes,

@@ -231,6 +231,10 @@ fn remote_datasets_and_models_in_other_kits_make_no_layer_and_stay_in_the_config
          datasets:\n  - name: far\n    path: data\n    remotePath: s3://bucket/data\n    remoteHash: sha256:1\n",
     );
     kit.file("lora.bin", "l").file("data/x", "is not packed");
+    kit.file("base/Kitfile", "model:\n  path: net.bin\n")
+        .file("base/net.bin", "n");
+    kit.run(["pack", "base", "-t", "registry.example/base/net:1"])
+        .success();
     assert_data_eq!(
         kit.run(["pack", ".", "-t", "r:1"]).hide_digests(),
         str![[r#"
@@ -239,6 +243,7 @@ Model saved: sha256:[DIGEST]
 Saved modelpart layer: sha256:[DIGEST]
 Saved configuration: sha256:[DIGEST]
 Saved manifest to storage: sha256:[DIGEST]
+Parent registry.example/base/net:1 (digest sha256:[DIGEST])
 Tagged r:1
 [exit 0]
 

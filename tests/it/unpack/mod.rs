@@ -326,30 +326,6 @@ fn the_ready_file_appears_when_all_is_there_and_never_without() {
     assert!(kit.path("out/.ready").exists());
 }
 
-#[test]
-fn a_model_in_another_kit_is_named() {
-    let kit = Sandbox::new();
-    kit.file(
-        "Kitfile",
-        "model:\n  path: registry.example/base:1\n  parts:\n    - path: lora.bin\n",
-    );
-    kit.file("lora.bin", "l");
-    kit.run(["pack", ".", "-t", "child:1"]).success();
-    assert_data_eq!(
-        kit.run(["unpack", "child:1", "-d", "out"]),
-        str![[r#"
-[stderr]
-warning: the model is in another kit, which is not unpacked with this one: `registry.example/base:1`
-Unpacking to [WORK]/out
-Unpacking modelpart `lora.bin`
-2 files written (90 B)
-[exit 0]
-
-"#]]
-    );
-    assert!(kit.path("out/lora.bin").exists());
-}
-
 #[cfg(unix)]
 #[test]
 fn thousands_of_files_need_few_open_ones() {

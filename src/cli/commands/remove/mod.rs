@@ -2,7 +2,7 @@
 
 mod report;
 
-use report::{Report, Stays, lines, tell_space};
+use report::{Report, Stays, lines, tell_bereft, tell_space};
 
 use crate::{
     cli::{
@@ -13,6 +13,8 @@ use crate::{
         human,
         values::{References, references},
     },
+    ops::chain,
+    progress::Silent,
     reference::Reference,
     store::{DroppedKit, Error, Left, Selection},
 };
@@ -60,6 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit remove")?;
     let mut plan = store.plan_removal(&selection, &context.watcher())?;
     let missing = std::mem::take(&mut plan.not_found);
+    let bereft = chain::bereft(&store, &plan.names, &Silent)?; // What there is to warn of was said.
     let (names, kits, blobs, left) = if args.dry_run {
         (
             plan.names,
@@ -75,6 +78,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         (report.names, report.kits, report.blobs, report.left)
     };
     let stays = left.map(Stays::from);
+    tell_bereft(&bereft, args.dry_run, context);
     match &args.output.format {
         Format::Table => {
             for line in lines(&selection, &names, &kits, args.dry_run) {
@@ -86,7 +90,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             }
         }
         format => {
-            let report = Report::of(args.dry_run, &names, &kits, &blobs, stays.as_ref());
+            let report = Report::of(args.dry_run, &names, &kits, &blobs, stays.as_ref(), &bereft);
             match format {
                 Format::Template(template) => {
                     let data =

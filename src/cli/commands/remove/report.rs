@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    cli::{Context, commands::prune::BlobRow, failure::Failure, human},
+    cli::{Context, commands::prune::BlobRow, failure::Failure, hints::listed, human},
     digest::Digest,
+    ops::chain::Bereft,
     reference::{Reference, Repository},
     store::{Blob, DroppedKit, Entry, Left, Selection},
 };
@@ -21,6 +22,14 @@ pub(super) struct Report {
     bytes: u64,
     blobs: Vec<BlobRow>,
     left: Option<String>,
+    bereft: Vec<BereftRow>,
+}
+
+/// Kits that have lost the one that holds their model.
+#[derive(Serialize)]
+struct BereftRow {
+    parent: String,
+    children: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +46,7 @@ impl Report {
         kits: &[DroppedKit],
         blobs: &[Blob],
         stays: Option<&Stays>,
+        bereft: &[Bereft],
     ) -> Self {
         let tagged = names.iter().filter(|entry| entry.tag().is_some());
         Self {
@@ -54,6 +64,13 @@ impl Report {
             bytes: blobs.iter().map(|blob| blob.size).sum(),
             blobs: blobs.iter().map(Into::into).collect(),
             left: stays.map(|stays| stays.text.clone()),
+            bereft: bereft
+                .iter()
+                .map(|Bereft { parent, children }| BereftRow {
+                    parent: parent.to_string(),
+                    children: children.clone(),
+                })
+                .collect(),
         }
     }
 }
@@ -108,6 +125,17 @@ fn full_name(repository: Option<&Repository>, digest: Digest) -> Reference {
     match repository {
         Some(repository) => Reference::from(repository.clone()).with_digest(digest),
         None => digest.into(),
+    }
+}
+
+/// Names the kits whose model was in one that goes.
+pub(super) fn tell_bereft(bereft: &[Bereft], dry_run: bool, context: &Context) {
+    for Bereft { parent, children } in bereft {
+        let goes = if dry_run { "would lose" } else { "lost" };
+        context.ui.warn(format_args!(
+            "{} {goes} the kit that holds the model: {parent}",
+            listed(children)
+        ));
     }
 }
 
