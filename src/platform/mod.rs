@@ -118,6 +118,25 @@ pub fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
     system::write_all_at(file, buffer, offset)
 }
 
+/// Makes `file`, which is empty, `size` bytes long with room for all of them, where the file system
+/// can do that at once; otherwise leaves it as it is. Fails only where the room is not there.
+pub fn reserve(file: &File, size: u64) -> io::Result<()> {
+    system::reserve(file, size)
+}
+
+/// Gives `target`, which is empty, the content of `source` by sharing its blocks, and returns
+/// whether that could be done; otherwise `target` is as it was. Later changes of one do not change
+/// the other.
+pub fn share_content(source: &File, target: &File) -> bool {
+    system::share_content(source, target)
+}
+
+/// Tells the system that nobody will soon read what was written to `file` so far from `offset` on
+/// for `length` bytes: it starts writing it to the disk, and forgets what is there already.
+pub fn settle(file: &File, offset: u64, length: u64) {
+    system::settle(file, offset, length);
+}
+
 /// Returns the permission bits, with setuid, setgid and sticky, as Unix has them; elsewhere those
 /// of an ordinary file or folder.
 pub fn mode(metadata: &Metadata) -> u32 {

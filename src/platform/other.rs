@@ -105,6 +105,17 @@ pub(super) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Resul
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
+pub(super) fn reserve(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn share_content(_source: &File, _target: &File) -> bool {
+    false
+}
+
+pub(super) fn settle(_file: &File, _offset: u64, _length: u64) {}
+
 pub(super) fn mode(metadata: &Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { 0o644 }
 }

@@ -165,6 +165,45 @@ pub(super) fn write_all_at(file: &File, buffer: &[u8], offset: u64) -> io::Resul
     file.write_all_at(buffer, offset)
 }
 
+#[cfg(target_os = "linux")]
+pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
+    use rustix::{fs::FallocateFlags, io::Errno};
+    if size == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(errno.into()),
+        // Not every file system can, and it is no loss.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
+pub(super) fn reserve(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn share_content(source: &File, target: &File) -> bool {
+    rustix::fs::ioctl_ficlone(target, source).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn share_content(_source: &File, _target: &File) -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn settle(file: &File, offset: u64, length: u64) {
+    use rustix::fs::Advice;
+    let length = std::num::NonZeroU64::new(length);
+    let _ = rustix::fs::fadvise(file, offset, length, Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn settle(_file: &File, _offset: u64, _length: u64) {}
+
 pub(super) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }

@@ -83,9 +83,8 @@ impl Encoder {
 
 /// Writes one member of a gzip stream, with a header in which nothing depends on the machine.
 fn gzip(deflate: &mut Compress, extra: u8, plain: &[u8], encoded: &mut Vec<u8>) -> io::Result<()> {
-    // Room for all of it, so that the output does not depend on how it is taken away: what
-    // cannot be compressed is stored, with 5 bytes for each 64 KiB at most.
-    encoded.reserve(plain.len() + plain.len() / 1024 + 1024);
+    // Room for all of it at the worst, so that the output does not depend on how it is taken away.
+    encoded.reserve(plain.len() + plain.len() / 8 + 1024);
     encoded.extend([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 0xff]);
     deflate.reset();
     let mut crc = Crc::new();
@@ -107,4 +106,95 @@ fn gzip(deflate: &mut Compress, extra: u8, plain: &[u8], encoded: &mut Vec<u8>) 
 
 fn zstd_error(code: usize) -> io::Error {
     io::Error::other(zstd_safe::get_error_name(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    const METHODS: [Compression; 3] = [
+        Compression::Gzip,
+        Compression::GzipFastest,
+        Compression::Zstd,
+    ];
+
+    fn decode(compression: Compression, encoded: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match compression {
+            Compression::None => plain.extend(encoded),
+            Compression::Gzip | Compression::GzipFastest => {
+                let mut reader = flate2::read::MultiGzDecoder::new(encoded);
+                reader.read_to_end(&mut plain).unwrap();
+            }
+            Compression::Zstd => plain = zstd::decode_all(encoded).unwrap(),
+        }
+        plain
+    }
+
+    /// Returns bytes that no method makes shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn every_piece_comes_back_and_an_encoder_keeps_nothing_of_the_one_before() {
+        for compression in METHODS {
+            let size = piece_size(compression);
+            let mut used = Encoder::new(compression).unwrap().unwrap();
+            for plain in [
+                noise(size),
+                vec![0; size],
+                Vec::new(),
+                b"x".repeat(SLICE + 1),
+                noise(3),
+            ] {
+                let (mut encoded, mut fresh) = (vec![7; 9], Vec::new());
+                used.encode(&plain, &mut encoded).unwrap();
+                assert!(decode(compression, &encoded) == plain, "{compression:?}");
+                let mut unused = Encoder::new(compression).unwrap().unwrap();
+                unused.encode(&plain, &mut fresh).unwrap();
+                assert!(encoded == fresh, "{compression:?}, {} bytes", plain.len());
+                // What cannot be made shorter hardly gets longer.
+                assert!(encoded.len() <= plain.len() + plain.len() / 1024 + 64);
+            }
+        }
+        assert!(Encoder::new(Compression::None).unwrap().is_none());
+    }
+
+    /// Which encoder flate2 has is decided by all packages together: any of them could add
+    /// another one, and the bytes would change.
+    #[test]
+    fn the_gzip_encoder_is_the_one_whose_bytes_are_pinned() {
+        let plain = b"weights and weights of weights".repeat(50);
+        let mut deflate = Compress::new(Level::new(GZIP_LEVEL), false);
+        let mut ours = Vec::with_capacity(plain.len() + 64);
+        deflate
+            .compress_vec(&plain, &mut ours, FlushCompress::Finish)
+            .unwrap();
+        let mut theirs = vec![0; plain.len() + 64];
+        let (theirs, _) = zlib_rs::compress_slice(
+            &mut theirs,
+            &plain,
+            zlib_rs::DeflateConfig {
+                window_bits: -15,
+                ..zlib_rs::DeflateConfig::new(6)
+            },
+        );
+        assert!(ours == theirs);
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
+        let lock = lock.unwrap();
+        let (_, flate2) = lock.split_once("name = \"flate2\"\n").unwrap();
+        let (_, needs) = flate2.split_once("dependencies = [\n").unwrap();
+        let (needs, _) = needs.split_once("\n]").unwrap();
+        assert_eq!(needs, " \"zlib-rs\",");
+    }
 }

@@ -12,6 +12,7 @@
 
 mod encode;
 mod plan;
+mod settle;
 mod source;
 
 use std::{
@@ -28,6 +29,7 @@ use std::{
 use self::{
     encode::Encoder,
     plan::{Buffer, Piece, Planner},
+    settle::Settling,
 };
 use super::{
     error::Error,
@@ -161,6 +163,12 @@ pub fn write(
     let hash_files = options.file_digests && layer.shape == Shape::Tar;
     let piece_size = encode::piece_size(options.compression);
     let planner = Mutex::new(Planner::new(layer, piece_size, plain_size));
+    let is_plain = options.compression == Compression::None;
+    let shared = is_plain && layer.shape == Shape::Raw && share(layer, out)?;
+    if is_plain && !shared {
+        // Before the first byte is read: how long it gets is known, and whether there is room.
+        platform::reserve(out, plain_size).map_err(|source| layer.cannot_write(source))?;
+    }
     let (done, arrived) = channel();
     let buffers = threads + 2 + usize::from(hash_files);
     let (free, empty) = sync_channel(buffers);
@@ -174,6 +182,7 @@ pub fn write(
         out,
         compression: options.compression,
         hash_files,
+        shared,
         planner: &planner,
         empty: &empty,
         progress,
@@ -210,6 +219,21 @@ pub fn write(
         };
         Ok(packed)
     })
+}
+
+/// Makes `out` a copy of a raw layer's file that shares its blocks, where the file system can do
+/// that. What is hashed must be that copy: the file may change meanwhile.
+fn share(layer: Layer<'_>, out: &File) -> Result<bool, Error> {
+    let mut planner = Planner::new(layer, 1, 1);
+    let Some(source) = planner.next_source()? else {
+        return Ok(false);
+    };
+    let file = source.open()?;
+    let shared = platform::share_content(&file, out);
+    if shared {
+        source.check_open(&file)?;
+    }
+    Ok(shared)
 }
 
 /// The digests of a layer's files, from pieces in their order.
@@ -256,6 +280,8 @@ struct Job<'a> {
     out: &'a File,
     compression: Compression,
     hash_files: bool,
+    /// Whether `out` has the content already: then it is only read, and it alone.
+    shared: bool,
     planner: &'a Mutex<Planner<'a>>,
     empty: &'a Mutex<Receiver<Buffer>>,
     progress: &'a dyn Progress,
@@ -297,6 +323,13 @@ impl Job<'_> {
     fn make(&self, mut piece: Piece, encoder: Option<&mut Encoder>) -> Result<Piece, Error> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
+        }
+        if self.shared {
+            let gap = &mut piece.buffer.plain[..piece.length];
+            return match platform::read_exact_at(self.out, gap, piece.offset) {
+                Ok(()) => Ok(piece),
+                Err(source) => Err(self.layer.cannot_write(source)),
+            };
         }
         let Piece { buffer, parts, .. } = &mut piece;
         for part in parts {
@@ -359,6 +392,7 @@ impl Job<'_> {
     ) -> Result<Packed, Error> {
         let (mut plain, mut encoded) = (Hasher::new(), Hasher::new());
         let (mut plain_size, mut size) = (0, 0);
+        let mut settling = Settling::new(self.out);
         let mut next = 0;
         let mut early = BTreeMap::new();
         for piece in &arrived {
@@ -373,11 +407,14 @@ impl Job<'_> {
                     platform::write_all_at(self.out, bytes, size)
                         .map_err(|source| self.layer.cannot_write(source))?;
                     size += bytes.len() as u64;
+                    settling.written_to(size);
+                } else if !self.shared {
+                    settling.written_to(plain_size);
                 }
                 next += 1;
                 meter.advance(piece.parts.iter().map(|part| part.length as u64).sum());
                 for part in &piece.parts {
-                    if part.is_last() && !part.is_whole() {
+                    if part.is_last() && !part.is_whole() && !self.shared {
                         part.source.check()?;
                     }
                 }

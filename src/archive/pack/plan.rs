@@ -126,6 +126,14 @@ impl<'t> Planner<'t> {
         Ok(Some(piece))
     }
 
+    /// Returns the next file of which nothing is in a piece yet.
+    pub(super) fn next_source(&mut self) -> Result<Option<Arc<Source>>, Error> {
+        while self.current.is_none() && !self.ended {
+            self.enter()?;
+        }
+        Ok(self.current.take().map(|(source, _)| source))
+    }
+
     fn fill(&mut self, piece: &mut Piece) -> Result<(), Error> {
         loop {
             let between = &self.between[self.written..];

@@ -67,14 +67,15 @@ impl Source {
     }
 
     /// Opens the file, which must be the one that the walk saw.
-    fn open(&self) -> Result<File, Error> {
+    pub(super) fn open(&self) -> Result<File, Error> {
         let file = platform::open_to_read(&self.path, self.via_link)
             .map_err(|source| Error::read_file(&self.path, source))?;
         self.check_open(&file)?;
         Ok(file)
     }
 
-    fn check_open(&self, file: &File) -> Result<(), Error> {
+    /// Checks that the open `file` is still the one that the walk saw.
+    pub(super) fn check_open(&self, file: &File) -> Result<(), Error> {
         let metadata = file
             .metadata()
             .map_err(|source| Error::read_file(&self.path, source))?;

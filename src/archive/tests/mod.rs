@@ -1,5 +1,6 @@
 //! Walking and packing together, on real folders.
 
+mod packing;
 #[cfg(unix)]
 mod unix;
 

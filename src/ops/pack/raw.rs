@@ -116,17 +116,14 @@ fn lost_folders(
         }
     }
     let mut lines = Vec::new();
-    if !folders.is_empty() {
-        let folders = list(&folders);
-        lines.push(format!(
-            "raw layers hold no empty folders: {folders} left out"
-        ));
-    }
-    if !modes.is_empty() {
-        let modes = list(&modes);
-        lines.push(format!(
-            "raw layers hold no permissions of folders: those of {modes} are left out"
-        ));
+    for (lost, paths) in [
+        ("empty folders", &folders),
+        ("permissions of folders", &modes),
+    ] {
+        if !paths.is_empty() {
+            let paths = list(paths);
+            lines.push(format!("{lost} are left out of raw layers: {paths}"));
+        }
     }
     lines
 }

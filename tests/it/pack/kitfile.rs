@@ -189,7 +189,7 @@ error: `tools/s.mcpb` is not an MCP bundle
 }
 
 /// Returns a ZIP file that holds `name`, uncompressed.
-fn zip(name: &str, content: &[u8]) -> Vec<u8> {
+pub(super) fn zip(name: &str, content: &[u8]) -> Vec<u8> {
     let mut crc = !0_u32;
     for byte in content {
         crc ^= u32::from(*byte);

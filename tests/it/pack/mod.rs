@@ -1,9 +1,12 @@
 //! `kit pack`: what goes into a kit, what does not, and what is said about it.
 
+mod compression; // what compressed layers are
 mod draft; // no Kitfile: one is drafted
 mod kitfile; // which Kitfile, and what each section becomes
 mod links; // symbolic links, by where they end
 mod output; // what is printed, what is dry, what is done again
+mod raw; // files as layers, without an archive around them
+mod room; // what is taken of the disk
 
 use snapbox::{assert_data_eq, str};
 
