@@ -109,6 +109,9 @@ pub fn run(
     // Whatever came of it: what was found out about files is true.
     reuse.save();
     let layers = layers?;
+    if let Some(warning) = raw::equal_files(&layers, &prepared.shapes) {
+        progress.warn(&warning);
+    }
     let mut kitfile = prepared.kitfile.clone();
     for (position, layer) in layers.iter().enumerate() {
         kitfile.set_layer(position, layer.descriptor.digest, layer.diff_id);

@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    Prepared,
+    PackedLayer, Prepared,
     prepare::{file_count, is_file},
 };
 use crate::{
     archive::{pack::Shape, tree::Kind},
+    digest::Digest,
     kitfile::{Entry, Section},
     ops::{Error, kit::noun},
 };
@@ -126,6 +127,27 @@ fn lost_folders(
         }
     }
     lines
+}
+
+/// Returns the line about files of equal content: `KitOps` finds a layer by its digest alone, and
+/// takes one of them for all.
+pub(super) fn equal_files(layers: &[PackedLayer], shapes: &[Shape]) -> Option<String> {
+    let mut files: BTreeMap<Digest, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    for (layer, shape) in layers.iter().zip(shapes) {
+        if *shape == Shape::Raw {
+            let path = layer.entry.clean.clone().into_bytes();
+            files
+                .entry(layer.descriptor.digest)
+                .or_default()
+                .insert(path);
+        }
+    }
+    files.retain(|_, paths| paths.len() > 1);
+    let all = files.into_values().flatten().collect::<BTreeSet<_>>();
+    (!all.is_empty()).then(|| {
+        let all = list(&all);
+        format!("KitOps cannot unpack raw layers of equal content, as these files have: {all}")
+    })
 }
 
 fn list(paths: &BTreeSet<Vec<u8>>) -> String {

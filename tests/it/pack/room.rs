@@ -88,13 +88,16 @@ fn a_layer_for_which_there_is_no_room_is_refused_before_it_is_written() {
     kit.file("Kitfile", "model:\n  path: w.bin\n");
     kit.file("w.bin", vec![1; 20 << 20]);
     kit.env("KITOPS_HOME", kit.path("mounted/home"));
-    assert_data_eq!(kit.run(["pack", "."]), str![[r#"
+    assert_data_eq!(
+        kit.run(["pack", "."]),
+        str![[r#"
 [stderr]
 error: cannot write the layer of `w.bin`
   caused by: No space left on device (os error 28)
 hint: free space there; `kit prune` frees what no kit needs
 [exit 9]
 
-"#]]);
+"#]]
+    );
     assert!(mounted.used() < 1 << 20, "nothing is left behind");
 }
