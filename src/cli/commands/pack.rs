@@ -47,6 +47,7 @@ use crate::{
     ("Pack what the Kitfile in this directory names", "kit pack . -t team/net:1.0"),
     ("Give two tags at once", "kit pack . -t team/net:1.0,latest"),
     ("Take another Kitfile", "kit pack . -f Kitfile.prod -t team/net:prod"),
+    ("Compress what shrinks, such as text", "kit pack . -t team/data:1.0 --compression zstd"),
     ("See what would be packed", "kit pack . --dry-run"),
     ("Get the digest in a script", "kit pack . -t team/net:1.0 --format '{{ .Digest }}'"),
 ]))]
