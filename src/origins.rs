@@ -104,13 +104,17 @@ pub fn record(path: &Path, directory: &Path, origin: Origin) -> io::Result<()> {
     let _turn = platform::turn(&path.with_extension("lock"))?;
     let mut document = read(path);
     let mut origin = origin;
-    document.origins.retain(|recorded| {
-        let is_it = recorded.path == directory;
-        if is_it {
-            origin.complete(&recorded.origin);
+    let place = document
+        .origins
+        .iter()
+        .position(|recorded| recorded.path == directory);
+    if let Some(place) = place {
+        let before = document.origins.remove(place).origin;
+        origin.complete(&before);
+        if origin.is_known_from(&before) {
+            return Ok(());
         }
-        !is_it
-    });
+    }
     document.version = VERSION;
     document.origins.push(Recorded {
         path: directory.to_owned(),
@@ -151,6 +155,15 @@ fn read(path: &Path) -> Document {
 }
 
 impl Origin {
+    /// Tells whether this says nothing new: the same as `before`, on the same day. Then nothing is
+    /// written, which would be most of the time that packing an unchanged directory takes.
+    fn is_known_from(&self, before: &Self) -> bool {
+        let day = |origin: &Self| origin.time.get(..10).map(str::to_owned);
+        (self.digest, &self.reference, &self.event)
+            == (before.digest, &before.reference, &before.event)
+            && day(self) == day(before)
+    }
+
     /// Adds what was taken of the same kit before.
     fn complete(&mut self, before: &Self) {
         if self.digest != before.digest {

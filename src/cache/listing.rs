@@ -1,6 +1,6 @@
 //! What a layer holds, file by file, with the digest of each: what a directory is compared with.
 
-use std::{cmp::Ordering, fs, path::Path};
+use std::{cmp, fs, path::Path, sync::atomic::Ordering};
 
 use super::Cache;
 use crate::{
@@ -93,7 +93,7 @@ impl Listing {
 }
 
 /// Compares two paths as the order of an archive has them: part by part.
-pub fn order(a: &[u8], b: &[u8]) -> Ordering {
+pub fn order(a: &[u8], b: &[u8]) -> cmp::Ordering {
     a.split(|byte| *byte == b'/')
         .cmp(b.split(|byte| *byte == b'/'))
 }
@@ -130,7 +130,7 @@ impl Cache {
         }
         let _turn = platform::turn(&self.turn())?;
         platform::replace(&path, false, |file| file.write_all(content))?;
-        super::bound(&folder);
+        self.has_new_listings.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

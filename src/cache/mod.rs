@@ -19,6 +19,7 @@ mod tests;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -53,6 +54,8 @@ pub struct Cache {
     mode: Use,
     /// When the run began, in nanoseconds since 1970.
     began: i64,
+    /// Whether listings were written, of which there may now be too many.
+    has_new_listings: AtomicBool,
 }
 
 impl Cache {
@@ -68,6 +71,7 @@ impl Cache {
             folder: folder.to_owned(),
             mode,
             began,
+            has_new_listings: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +91,14 @@ impl Cache {
     /// Tells whether what is known is believed.
     pub const fn is_believed(&self) -> bool {
         matches!(self.mode, Use::All)
+    }
+
+    /// Removes listings that are too many or too old, if any were added. A kit may have thousands
+    /// of layers, so this is not done for each of them.
+    pub fn tidy(&self) {
+        if self.has_new_listings.swap(false, Ordering::Relaxed) {
+            bound(&self.path("layers"));
+        }
     }
 
     const fn began(&self) -> i64 {

@@ -3,7 +3,7 @@
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use super::ui::Level;
-use crate::reference::Reference;
+use crate::{archive::walk::FollowLinks, reference::Reference};
 
 /// Why a value on the command line cannot be used, in words that need no further context.
 #[derive(Clone, Debug)]
@@ -104,5 +104,45 @@ pub(super) fn switch(text: &str) -> Result<bool, BadValue> {
         "true" | "t" | "1" => Ok(true),
         "false" | "f" | "0" => Ok(false),
         _ => Err(BadValue::new(format!("'{text}' is neither true nor false"))),
+    }
+}
+/// What becomes of links.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Links {
+    /// Those that end inside the directory are packed as what they lead to
+    Context,
+    /// All are packed as what they lead to
+    All,
+    /// None is packed
+    Skip,
+}
+
+impl Links {
+    /// Returns the word on the command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::All => "all",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Returns what [`Self::word`] was made of.
+    pub(crate) fn from_word(word: &str) -> Self {
+        match word {
+            "all" => Self::All,
+            "skip" => Self::Skip,
+            _ => Self::Context,
+        }
+    }
+}
+
+impl From<Links> for FollowLinks {
+    fn from(links: Links) -> Self {
+        match links {
+            Links::Context => Self::Context,
+            Links::All => Self::All,
+            Links::Skip => Self::Skip,
+        }
     }
 }

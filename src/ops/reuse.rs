@@ -268,6 +268,7 @@ impl<'c> Reuse<'c> {
         let tables = self.tables.into_inner();
         let Tables { recipes, files } = tables.unwrap_or_else(PoisonError::into_inner);
         recipes.save();
+        self.cache.tidy();
         if let Some(files) = files {
             files.save();
         }

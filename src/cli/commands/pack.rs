@@ -15,7 +15,6 @@ use crate::{
         ignore::{FILE_NAME, IgnoreRules, MAX_LENGTH},
         pack::Compression,
         tree::Kind as EntryKind,
-        walk::FollowLinks,
     },
     cli::{
         Context,
@@ -27,7 +26,7 @@ use crate::{
         kitfile_source::{self, Source},
         parents::{self, ParentRow, tell_claimed},
         ui::Ui,
-        values::{BadValue, References, new_names},
+        values::{BadValue, Links, References, new_names},
     },
     digest::Digest,
     kitfile::Kitfile,
@@ -99,17 +98,6 @@ pub(crate) struct Args {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     output: FormatArgs,
-}
-
-/// What becomes of links.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Links {
-    /// Those that end inside the directory are packed as what they lead to
-    Context,
-    /// All are packed as what they lead to
-    All,
-    /// None is packed
-    Skip,
 }
 
 fn compression(text: &str) -> Result<Compression, BadValue> {
@@ -198,36 +186,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     context.remember(&args.directory, origin);
     print(&args.output.format, &options, &report, context)
-}
-
-impl Links {
-    /// Returns the word on the command line.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Context => "context",
-            Self::All => "all",
-            Self::Skip => "skip",
-        }
-    }
-
-    /// Returns what [`Self::word`] was made of.
-    pub(super) fn from_word(word: &str) -> Self {
-        match word {
-            "all" => Self::All,
-            "skip" => Self::Skip,
-            _ => Self::Context,
-        }
-    }
-}
-
-impl From<Links> for FollowLinks {
-    fn from(links: Links) -> Self {
-        match links {
-            Links::Context => Self::Context,
-            Links::All => Self::All,
-            Links::Skip => Self::Skip,
-        }
-    }
 }
 
 /// Returns how many threads work if the user does not say.

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::pack::{Links, read_rules, threads};
+use super::pack::{read_rules, threads};
 use crate::{
     cli::{
         Context,
@@ -19,7 +19,7 @@ use crate::{
         help::examples,
         human,
         kitfile_source::{self, Source as Found},
-        values::reference,
+        values::{Links, reference},
     },
     ops::{
         draft,
@@ -38,7 +38,7 @@ use crate::{
     ("See what changed here since it was packed or unpacked", "kit status"),
     ("Compare a directory with some kit", "kit status models/net --kit team/net:1.0"),
     ("Fail in a script if something changed", "kit status --exit-code"),
-    ("List the changed files", "kit status --format '{{ range .elements }}{{ range .changes }}{{ .path }}\n{{ end }}{{ end }}'"),
+    ("Get what changed as JSON", "kit status --format json"),
 ]))]
 pub(crate) struct Args {
     /// The directory
