@@ -97,16 +97,32 @@ impl Layer {
 
     /// Returns whether a raw layer's file may be executed.
     pub fn executable(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Metadata {
-            mode: u32,
-        }
-        let said = &self.descriptor.annotations;
-        said.get(annotation::FILE_METADATA)
-            .or_else(|| said.get(annotation::FILE_METADATA_FORMER))
-            .and_then(|text| serde_json::from_str::<Metadata>(text).ok())
-            .is_some_and(|metadata| metadata.mode & 0o100 != 0)
+        self.metadata().is_some_and(|it| it.mode & 0o100 != 0)
     }
+
+    /// Returns what a raw layer says it is instead of a file, as a number.
+    pub(super) fn other_than_file(&self) -> Option<u32> {
+        const FILES: [u32; 2] = [0, b'0' as u32];
+        let flag = self.metadata()?.typeflag;
+        (!FILES.contains(&flag)).then_some(flag)
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        let said = &self.descriptor.annotations;
+        let text = said
+            .get(annotation::FILE_METADATA)
+            .or_else(|| said.get(annotation::FILE_METADATA_FORMER))?;
+        serde_json::from_str(text).ok()
+    }
+}
+
+/// What a raw layer says of its file.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    mode: u32,
+    #[serde(default)]
+    typeflag: u32,
 }
 
 /// The documents of a kit, as they are stored and as they are understood.

@@ -237,7 +237,7 @@ pub(super) fn match_layers(
                 diff_id: None,
             },
         };
-        layers.push(Layer {
+        let layer = Layer {
             descriptor: descriptor.clone(),
             layer_type,
             entry: Entry {
@@ -246,7 +246,19 @@ pub(super) fn match_layers(
                 diff_id: *diff_id,
                 ..own
             },
-        });
+        };
+        if let Some(flag) = layer.other_than_file()
+            && layer_type.encoding.is_raw()
+        {
+            return Err(Error::Unsupported {
+                reference: reference.to_string(),
+                what: format!(
+                    "the raw layer `{}` is no file, but of type {flag}",
+                    layer.entry.clean
+                ),
+            });
+        }
+        layers.push(layer);
     }
     Ok(layers)
 }

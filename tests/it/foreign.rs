@@ -192,6 +192,11 @@ fn raw_layers_unpack_to_their_one_file_compressed_or_not() {
 
 #[test]
 fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
+    let lines = [
+        &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
+        &["files", "x:1"],
+        &["cat", "x:1", "m/a.bin"],
+    ];
     let plain = model_layer();
     for (encoding, good) in [("tar+gzip", gzip(&plain)), ("tar+zstd", zstd(&plain))] {
         let compression = &encoding[4..];
@@ -201,11 +206,7 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
         for bad in [&junk, cut] {
             let kit = Sandbox::new();
             one_layer(&kit, encoding, bad, &plain, &json!({}));
-            for line in [
-                &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
-                &["files", "x:1"],
-                &["cat", "x:1", "m/a.bin"],
-            ] {
+            for line in lines {
                 let output = kit.run(line).exits(5);
                 let expected = format!("the {compression} data is not valid: ");
                 assert!(output.stderr.contains(&expected), "{}", output.stderr);
@@ -216,11 +217,7 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
         // A wrong diffId.
         let kit = Sandbox::new();
         one_layer(&kit, encoding, &good, b"something else", &json!({}));
-        for line in [
-            &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
-            &["files", "x:1"],
-            &["cat", "x:1", "m/a.bin"],
-        ] {
+        for line in lines {
             let output = kit.run(line).exits(5);
             assert!(
                 output.stderr.contains("but the config says"),
@@ -234,13 +231,15 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
         one_layer(&kit, encoding, &good, &plain, &json!({}));
         let blob = digest(&good);
         crate::support::kits::damage(&kit, &blob);
-        for line in [
-            &["unpack", "x:1", "-d", "out", "--filter", "model"][..],
-            &["files", "x:1"],
-            &["cat", "x:1", "m/a.bin"],
-        ] {
+        for line in lines {
             let output = kit.run(line).exits(5);
             assert!(output.stderr.contains("damaged"), "{}", output.stderr);
+        }
+        // Gone from the store.
+        crate::support::kits::lose(&kit, &blob);
+        for line in lines {
+            let output = kit.run(line).exits(5);
+            assert!(output.stderr.contains("is missing"), "{}", output.stderr);
         }
         assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
     }

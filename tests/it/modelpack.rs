@@ -340,3 +340,19 @@ fn a_modelpack_that_contradicts_itself_is_refused() {
         let _ = kit.run(["load", &layout, "-t", "x:1"]).exits(5);
     }
 }
+
+#[test]
+fn a_raw_layer_that_says_it_is_a_link_or_a_folder_is_refused() {
+    for (flag, code) in [(0, 0), (48, 0), (2, 1), (5, 1)] {
+        let kit = Sandbox::new();
+        let mut pack = ForeignKit::new(&kit, "layout");
+        let metadata = json!({"mode": 493, "typeflag": flag}).to_string();
+        let annotations = json!({"org.cncf.model.filepath": "a",
+            "org.cncf.model.file.metadata+json": metadata});
+        pack.layer("application/vnd.cncf.model.code.v1.raw", b"b", &annotations);
+        load(&kit, &pack.finish(CONFIG, &json!({})));
+        let output = kit.run(["unpack", "x:1", "-d", "out"]);
+        assert_eq!(output.code, code, "{flag}: {}", output.stderr);
+        assert_eq!(kit.path("out/a").exists(), code == 0);
+    }
+}
