@@ -50,6 +50,9 @@ pub enum Event {
         follow_links: String,
         /// Whether permission bits were packed as they are.
         keep_modes: bool,
+        /// Which files could be executed whatever their bits said, as on the command line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        executable: Vec<String>,
     },
     /// The kit was unpacked there.
     #[serde(rename_all = "camelCase")]

@@ -35,6 +35,13 @@ pub(super) struct End {
     place: Place,
 }
 
+impl End {
+    /// Tells whether it is neither in the context nor in the cache that the context belongs to.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.place == Place::Elsewhere
+    }
+}
+
 /// Where an end is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -153,12 +160,17 @@ impl<'a> Links<'a> {
         match end.place {
             Place::Context => {}
             Place::Cache => self.from_cache += 1,
-            Place::Elsewhere => self.notes.push(format!(
-                "`{}` is packed from outside the context: `{}`",
-                String::from_utf8_lossy(path),
-                end.on_disk.display()
-            )),
+            Place::Elsewhere => self.take_elsewhere(path, &end.on_disk),
         }
+    }
+
+    /// Notes that `path` is packed although what it stands for, at `on_disk`, is not in the context.
+    pub(super) fn take_elsewhere(&mut self, path: &[u8], on_disk: &Path) {
+        self.notes.push(format!(
+            "`{}` is packed from outside the context: `{}`",
+            String::from_utf8_lossy(path),
+            on_disk.display()
+        ));
     }
 
     /// Returns the path of `end` relative to the context; `None` if it is outside.

@@ -15,6 +15,7 @@ mod header;
 pub mod ignore;
 mod link;
 pub mod mcpb;
+mod modes;
 mod names;
 mod owners;
 pub mod pack;

@@ -15,12 +15,14 @@ use super::{
     error::{Error, LinkProblem},
     ignore::{Cover, Decider, IgnoreRules},
     link::Links,
+    modes::Modes,
     names::{Names, Unfit, clashes, join, list},
     owners::{Owners, check_paths},
     tree::{Kind, Node, ROOT, Tree},
     unpack::fits_windows,
 };
 use crate::{
+    glob::Pattern,
     platform::{self, FileStamp},
     progress::Progress,
 };
@@ -44,8 +46,10 @@ pub struct Options<'a> {
     /// What becomes of links.
     pub follow_links: FollowLinks,
     /// Whether permission bits stay as they are; otherwise a file is 0644, or 0755 if its owner
-    /// may execute it, and a folder 0755.
+    /// may execute it, and a folder 0755. Where files have no execute bit scripts are 0755.
     pub keep_modes: bool,
+    /// Files that can be executed whatever their bits say.
+    pub executable: &'a [Pattern],
     /// Whether a file that cannot be packed (a fifo, a socket, a device) is an error instead of a
     /// warning.
     pub strict: bool,
@@ -89,6 +93,7 @@ pub fn walk(
         options,
         progress,
         links: Links::new(&root, options.rules, options.follow_links),
+        modes: Modes::new(options.keep_modes, options.executable),
         owners: Owners::new(options.layers, options.foreign),
         found: Found {
             tree: Tree::new(context, options.layers.len()),
@@ -115,6 +120,7 @@ pub fn walk(
         owner: walk.owners.at(b".", None),
         cover: options.rules.root(),
         physical_cover: None,
+        is_elsewhere: false,
         node: Some(ROOT),
         mode: 0,
         stamp: FileStamp::of(&metadata),
@@ -125,6 +131,7 @@ pub fn walk(
         problems,
         unfit,
         links,
+        modes,
         ..
     } = walk;
     if !problems.is_empty() {
@@ -132,6 +139,7 @@ pub fn walk(
     }
     found.warnings.extend(unfit.into_warning());
     found.warnings.extend(links.into_notes());
+    found.warnings.extend(modes.into_warnings());
     Ok(found)
 }
 
@@ -144,6 +152,8 @@ struct Folder {
     /// Below a link: the path of the folder it leads to and that path's own cover, so that what
     /// is ignored there is ignored here.
     physical_cover: Option<(Vec<u8>, Cover)>,
+    /// Whether it lies outside the context, behind a link.
+    is_elsewhere: bool,
     /// Its node; `None` for an ignored folder of which nothing is kept so far.
     node: Option<u32>,
     mode: u16,
@@ -162,6 +172,7 @@ struct Walk<'a> {
     options: &'a Options<'a>,
     progress: &'a dyn Progress,
     links: Links<'a>,
+    modes: Modes<'a>,
     owners: Owners,
     found: Found,
     problems: Vec<LinkProblem>,
@@ -214,8 +225,7 @@ impl Walk<'_> {
             });
         }
         let names = list(&folder.on_disk)?;
-        let clashes = clashes(&names, &self.path);
-        self.found.warnings.extend(clashes);
+        self.found.warnings.extend(clashes(&names, &self.path));
         self.active.push((folder.stamp.device, folder.stamp.inode));
         Ok(List {
             names,
@@ -289,6 +299,7 @@ impl Walk<'_> {
         if covered && !fits_windows(name) {
             self.unfit.add(&self.path);
         }
+        let mut is_elsewhere = folder.is_elsewhere;
         let (metadata, on_disk, via_link) = if metadata.is_symlink() {
             match self.links.resolve(&self.path, &on_disk, &self.active) {
                 Ok(Some(end)) => {
@@ -297,6 +308,7 @@ impl Walk<'_> {
                         return Ok(None);
                     }
                     self.links.take(&self.path, &end);
+                    is_elsewhere = end.is_elsewhere();
                     (end.metadata, end.on_disk, true)
                 }
                 Ok(None) => return Ok(None),
@@ -310,11 +322,13 @@ impl Walk<'_> {
         };
         if metadata.is_file() {
             let Some(owner) = owner else {
-                // A file where a folder should lead to a layer: that layer's path was checked
-                // before, so the tree is changing under the walk.
+                // Paths of layers were checked before: the tree is changing under the walk.
                 return Err(Error::ChangedWhilePacking { path: on_disk });
             };
-            let mode = self.mode(&metadata);
+            if is_elsewhere && !via_link {
+                self.links.take_elsewhere(&self.path, &on_disk);
+            }
+            let mode = self.modes.file(&self.path, &on_disk, &metadata)?;
             let parent = self.ensure(above, folder)?;
             let node = Node {
                 mode,
@@ -344,8 +358,9 @@ impl Walk<'_> {
                 owner,
                 cover,
                 physical_cover,
+                is_elsewhere,
                 node: None,
-                mode: self.mode(&metadata),
+                mode: self.modes.folder(&metadata),
                 stamp: FileStamp::of(&metadata),
             };
             if ignored.is_none() && covered {
@@ -408,18 +423,6 @@ impl Walk<'_> {
             self.owners.give(&mut self.found.tree, &path, parent, owner);
         }
         Ok(parent)
-    }
-
-    fn mode(&self, metadata: &fs::Metadata) -> u16 {
-        let mode = platform::mode(metadata);
-        let mode = if self.options.keep_modes {
-            mode
-        } else if metadata.is_dir() || mode & 0o100 != 0 {
-            0o755
-        } else {
-            0o644
-        };
-        u16::try_from(mode & 0o7777).expect("12 bits fit 16")
     }
 
     fn count_ignored(&mut self, decider: Decider<'_>) {

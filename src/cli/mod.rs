@@ -32,7 +32,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use args::{Cli, Request};
@@ -44,7 +44,8 @@ use ui::{Colour, Level, Ui};
 use crate::{
     cache::{Cache, Use},
     config::Settings,
-    origins::{self, Origin},
+    digest::Digest,
+    origins::{self, Event, Origin},
     store::{self, Store},
 };
 
@@ -81,7 +82,14 @@ impl Context {
     }
 
     /// Remembers that a directory and a kit met.
-    fn remember(&self, directory: &Path, origin: Origin) {
+    fn remember(&self, directory: &Path, kit: Digest, name: Option<String>, event: Event) {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        let origin = Origin {
+            digest: kit,
+            reference: name,
+            time: now.to_string(),
+            event,
+        };
         let Ok(path) = self.origins() else { return };
         if let Err(error) = origins::record(&path, directory, origin) {
             // Whatever was asked for is done.

@@ -30,6 +30,7 @@ pub fn run(
         rules,
         follow_links,
         keep_modes: false,
+        executable: &[],
         strict: false,
         // What is private must be listed: a folder that holds some is not taken as a whole. But a
         // link to it must not become an element.

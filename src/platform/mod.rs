@@ -143,6 +143,12 @@ pub fn mode(metadata: &Metadata) -> u32 {
     system::mode(metadata)
 }
 
+/// Tells whether files beside or below `path` have an execute bit of their own. Where they have not
+/// (Windows; FAT and exFAT as Linux mounts them) the one that is shown is the same for all.
+pub fn has_execute_bit(path: &Path) -> bool {
+    system::has_execute_bit(path)
+}
+
 /// Returns the bytes of a file name as an archive holds them: as they are on Unix, UTF-8
 /// elsewhere. `None` for a name that has no such form.
 pub fn name_bytes(name: &OsStr) -> Option<&[u8]> {

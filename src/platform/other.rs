@@ -116,6 +116,10 @@ pub(super) fn share_content(_source: &File, _target: &File) -> bool {
 
 pub(super) fn settle(_file: &File, _offset: u64, _length: u64) {}
 
+pub(super) fn has_execute_bit(_path: &Path) -> bool {
+    false
+}
+
 pub(super) fn mode(metadata: &Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { 0o644 }
 }

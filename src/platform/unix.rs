@@ -208,6 +208,22 @@ pub(super) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
+#[cfg(target_os = "linux")]
+pub(super) fn has_execute_bit(path: &Path) -> bool {
+    // MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC: their bits are an option of the mount. Others that may
+    // have none (NTFS, CIFS, FUSE) may have some as well, and are believed.
+    const WITHOUT: [u32; 2] = [0x4d44, 0x2011_bab0];
+    rustix::fs::statfs(path)
+        .ok()
+        .and_then(|stat| u32::try_from(stat.f_type).ok())
+        .is_none_or(|kind| !WITHOUT.contains(&kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_execute_bit(_path: &Path) -> bool {
+    true
+}
+
 #[expect(
     clippy::unnecessary_wraps,
     reason = "other systems have names without bytes"

@@ -53,6 +53,7 @@ impl Context {
             rules: &rules,
             follow_links: FollowLinks::Context,
             keep_modes: false,
+            executable: &[],
             strict: false,
             guard: None,
         };

@@ -149,6 +149,7 @@ fn a_cache_snapshot_is_packed_as_real_files() {
         rules: &rules,
         follow_links: FollowLinks::Context,
         keep_modes: false,
+        executable: &[],
         strict: false,
         guard: None,
     };

@@ -170,6 +170,7 @@ fn examine(
         names: Vec::new(),
         follow_links: FollowLinks::Context,
         keep_modes: false,
+        executable: Vec::new(),
         strict: args.strict,
         created: None,
         compression: Compression::None,

@@ -29,12 +29,13 @@ use crate::{
         values::{BadValue, Links, References, new_names},
     },
     digest::Digest,
+    filter,
+    glob::Pattern,
     kitfile::Kitfile,
     ops::{
         draft, kit,
         pack::{self, LayerFormat, Options, Prepared, Report},
     },
-    origins::Origin,
     progress::Progress,
     reference::Reference,
     store::Committed,
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     directory: PathBuf,
     /// Kitfile to use, or - for standard input [default: the Kitfile in DIRECTORY, else one is drafted]
     #[arg(short, long, value_name = "PATH")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// Name of the kit, with any number of tags: REPOSITORY[:TAG[,TAG...]]
     #[arg(short, long, value_name = "NAME", value_parser = new_names)]
     tag: Vec<References>,
@@ -83,10 +84,13 @@ pub(crate) struct Args {
         default_value = "context",
         hide_possible_values = true
     )]
-    follow_links: Links,
+    pub(super) follow_links: Links,
     /// Pack permission bits as they are, not only the owner's execute bit
     #[arg(long)]
-    keep_modes: bool,
+    pub(super) keep_modes: bool,
+    /// Files that can be executed whatever their bits say, by their path; ** crosses folders
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) executable: Vec<String>,
     /// Record the time, or that of `SOURCE_DATE_EPOCH`, in the kit: its digest then depends on it
     #[arg(long)]
     created: bool,
@@ -150,6 +154,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         names,
         follow_links: args.follow_links.into(),
         keep_modes: args.keep_modes,
+        executable: patterns(&args.executable)?,
         strict: args.strict,
         created: created(args, context)?,
         compression: args.compression,
@@ -172,19 +177,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit pack")?;
     let report = pack::run(&options, &prepared, &store, &cache, &progress)?;
     drop(progress);
-    let event = super::status::packed(
-        &source,
-        args.follow_links,
-        args.keep_modes,
-        args.file.is_some(),
-    );
-    let origin = Origin {
-        digest: report.manifest.digest,
-        reference: options.names.first().map(ToString::to_string),
-        time: now(),
-        event,
-    };
-    context.remember(&args.directory, origin);
+    let name = options.names.first().map(ToString::to_string);
+    let event = super::status::packed(&source, args);
+    context.remember(&args.directory, report.manifest.digest, name, event);
     print(&args.output.format, &options, &report, context)
 }
 
@@ -195,9 +190,9 @@ pub(super) fn threads(wanted: Option<NonZeroUsize>) -> usize {
         .map_or(1, NonZeroUsize::get)
 }
 
-/// Returns the time as people and programs read it.
-pub(super) fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+pub(super) fn patterns(texts: &[String]) -> Result<Vec<Pattern>, filter::Error> {
+    let patterns = texts.iter();
+    patterns.map(|text| Ok(Pattern::of_paths(text)?)).collect()
 }
 
 fn names(args: &Args) -> Vec<Reference> {

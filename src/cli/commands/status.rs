@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::pack::{read_rules, threads};
+use super::pack::{patterns, read_rules, threads};
 use crate::{
     cli::{
         Context,
@@ -139,13 +139,18 @@ fn options(
     progress: &dyn Progress,
 ) -> Result<Options, Failure> {
     let event = origin.map(|origin| &origin.event);
-    let (links, keep_modes) = match event {
+    let (links, keep_modes, executable) = match event {
         Some(Event::Pack {
             follow_links,
             keep_modes,
+            executable,
             ..
-        }) => (Links::from_word(follow_links), *keep_modes),
-        _ => (Links::Context, false),
+        }) => (
+            Links::from_word(follow_links),
+            *keep_modes,
+            executable.as_slice(),
+        ),
+        _ => (Links::Context, false, &[][..]),
     };
     let rules = read_rules(&args.directory)?;
     let found = find_kitfile(args, event)?;
@@ -181,6 +186,7 @@ fn options(
         rules,
         follow_links: links.into(),
         keep_modes,
+        executable: patterns(executable)?,
         taken: taken(event),
         threads: threads(args.threads),
     })
@@ -350,16 +356,17 @@ fn document(args: &Args, report: &Report, name: &str, kit: &Kit) -> Value {
 }
 
 /// Returns what to remember of a pack.
-pub(super) fn packed(source: &Found, links: Links, keep_modes: bool, named: bool) -> Event {
+pub(super) fn packed(source: &Found, args: &super::pack::Args) -> Event {
     Event::Pack {
         kitfile: match source {
             Found::None => origins::Source::Drafted,
             Found::Stdin(_) => origins::Source::Stdin,
-            Found::File(path) if named => origins::Source::File(absolute(path)),
+            Found::File(path) if args.file.is_some() => origins::Source::File(absolute(path)),
             Found::File(_) => origins::Source::Found,
         },
-        follow_links: links.word().to_owned(),
-        keep_modes,
+        follow_links: args.follow_links.word().to_owned(),
+        keep_modes: args.keep_modes,
+        executable: args.executable.clone(),
     }
 }
 

@@ -4,8 +4,6 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use serde::Serialize;
 
-use super::pack::now;
-
 use crate::{
     archive::unpack::{Existing, Report as Files},
     cli::{
@@ -24,7 +22,7 @@ use crate::{
         files, kit,
         unpack::{self, Options},
     },
-    origins::{Event, Origin},
+    origins::Event,
     reference::Reference,
 };
 
@@ -204,16 +202,12 @@ fn remember(
         .filter(own)
         .collect();
     let is_all = layers.len() == kit.layers.len();
-    let origin = Origin {
-        digest: kit.descriptor.digest,
-        reference: reference.repository().map(|_| reference.to_string()),
-        time: now(),
-        event: Event::Unpack {
-            kitfile: report.kitfile,
-            layers: (!is_all).then_some(layers),
-        },
+    let name = reference.repository().map(|_| reference.to_string());
+    let event = Event::Unpack {
+        kitfile: report.kitfile,
+        layers: (!is_all).then_some(layers),
     };
-    context.remember(&options.target, origin);
+    context.remember(&options.target, kit.descriptor.digest, name, event);
 }
 
 fn one(references: &References) -> Result<Reference, Failure> {

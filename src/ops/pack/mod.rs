@@ -11,6 +11,7 @@ use crate::{
     archive::{ignore::IgnoreRules, pack::Compression, walk::FollowLinks},
     cache::Cache,
     digest::Digest,
+    glob::Pattern,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES},
     oci::{Descriptor, Manifest, annotation, media_type},
     progress::Progress,
@@ -49,6 +50,8 @@ pub struct Options {
     pub follow_links: FollowLinks,
     /// Whether permission bits are packed as they are.
     pub keep_modes: bool,
+    /// Files that can be executed whatever their bits say.
+    pub executable: Vec<Pattern>,
     /// Whether files that cannot be packed are errors.
     pub strict: bool,
     /// The value of the `created` annotation, RFC 3339; `None` leaves it out, so that the digest

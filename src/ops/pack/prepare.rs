@@ -58,6 +58,7 @@ pub fn prepare(options: &Options, progress: &dyn Progress) -> Result<Prepared, E
             rules: &options.rules,
             follow_links: options.follow_links,
             keep_modes: options.keep_modes,
+            executable: &options.executable,
             strict: options.strict,
             guard: options.drafted.then_some(&draft::guard),
         },

@@ -26,6 +26,7 @@ use crate::{
     },
     cache::Cache,
     digest::Digest,
+    glob::Pattern,
     kitfile::{Entry, Kitfile, Section},
     progress::Progress,
     store::Store,
@@ -45,6 +46,8 @@ pub struct Options {
     pub follow_links: FollowLinks,
     /// Whether all permission bits count, or only the owner's execute bit.
     pub keep_modes: bool,
+    /// Files that can be executed whatever their bits say.
+    pub executable: Vec<Pattern>,
     /// The layers of the kit that were put there; `None` if all were. Of the others nothing is
     /// missed.
     pub taken: Option<HashSet<Digest>>,
@@ -226,6 +229,7 @@ fn walk(
             rules: &options.rules,
             follow_links: options.follow_links,
             keep_modes: options.keep_modes,
+            executable: &options.executable,
             strict: false,
             guard: is_draft.then_some(&draft::guard),
         },

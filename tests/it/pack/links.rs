@@ -116,6 +116,7 @@ hint: --follow-links all packs what lies outside, --follow-links skip leaves lin
 Model saved: sha256:[DIGEST]
 [stderr]
 warning: `folder` is packed from outside the context: `[ROOT]/folder`
+warning: `folder/deep/x` is packed from outside the context: `[ROOT]/folder/deep/x`
 warning: `out` is packed from outside the context: `[ROOT]/outside`
 Saved code layer: sha256:[DIGEST]
 Saved configuration: sha256:[DIGEST]
@@ -244,6 +245,175 @@ fn a_linked_context_and_hard_links_are_nothing_special() {
     fs::remove_file(kit.path("real/b")).unwrap();
     kit.file("real/b", "a");
     assert_eq!(kit.run(["pack", "linked"]).success(), digest);
+}
+
+/// A rule about links, and how a context shows it.
+struct Rule {
+    name: &'static str,
+    /// The link's path and what it holds.
+    link: (&'static str, &'static str),
+    words: &'static str,
+    /// The files that are packed, or the error.
+    packed: Result<&'static str, &'static str>,
+    /// What is told besides.
+    told: &'static [&'static str],
+}
+
+#[test]
+fn each_rule_about_links_holds() {
+    const OUT: &str = "leads outside the context";
+    let rules = [
+        Rule {
+            name: "a link to a file inside is that file, once per path",
+            link: ("src/l", "a"),
+            words: "",
+            packed: Ok("src/a src/d/b src/l"),
+            told: &[],
+        },
+        Rule {
+            name: "a link to a folder inside is that folder, once per path",
+            link: ("src/l", "d"),
+            words: "--follow-links context",
+            packed: Ok("src/a src/d/b src/l/b"),
+            told: &[],
+        },
+        Rule {
+            name: "an end inside may be in no layer",
+            link: ("src/l", "../beside"),
+            words: "",
+            packed: Ok("src/a src/d/b src/l"),
+            told: &[],
+        },
+        Rule {
+            name: "an end that is absolute is judged like any other",
+            link: ("src/l", "[WORK]/beside"),
+            words: "",
+            packed: Ok("src/a src/d/b src/l"),
+            told: &[],
+        },
+        Rule {
+            name: "a loop is an error",
+            link: ("src/d/l", "../../src"),
+            words: "",
+            packed: Err("`src/d/l` -> `../../src` leads back to a folder it lies in"),
+            told: &[],
+        },
+        Rule {
+            name: "an ignored end is an error",
+            link: ("src/l", "../ignored"),
+            words: "",
+            packed: Err("`src/l` -> `../ignored` leads to what is ignored (.kitignore:1: ignored)"),
+            told: &[],
+        },
+        Rule {
+            name: "what lies in an ignored folder is ignored",
+            link: ("src/l", "../ignored/x"),
+            words: "--follow-links all",
+            packed: Err("`src/l` -> `../ignored/x` leads to what is ignored"),
+            told: &[],
+        },
+        Rule {
+            name: "an end outside is an error",
+            link: ("src/l", "../../outside/f"),
+            words: "",
+            packed: Err("`src/l` -> `../../outside/f` leads outside the context"),
+            told: &[],
+        },
+        Rule {
+            name: "names that begin alike are not inside",
+            link: ("src/l", "../../work-2"),
+            words: "",
+            packed: Err(OUT),
+            told: &[],
+        },
+        Rule {
+            name: "no end is an error whatever is followed",
+            link: ("src/l", "gone"),
+            words: "--follow-links all",
+            packed: Err("`src/l` -> `gone` leads to nothing"),
+            told: &[],
+        },
+        Rule {
+            name: "all lists each file that it takes from outside",
+            link: ("src/l", "../../outside"),
+            words: "--follow-links all",
+            packed: Ok("src/a src/d/b src/l/deep/g src/l/f"),
+            told: &[
+                "`src/l` is packed from outside the context: `[ROOT]/outside`",
+                "`src/l/f` is packed from outside the context: `[ROOT]/outside/f`",
+                "`src/l/deep/g` is packed from outside the context: `[ROOT]/outside/deep/g`",
+            ],
+        },
+        Rule {
+            name: "skip leaves a good link out, and names it",
+            link: ("src/l", "a"),
+            words: "--follow-links skip",
+            packed: Ok("src/a src/d/b"),
+            told: &["`src/l` is a link to `a` and is not packed"],
+        },
+        Rule {
+            name: "skip leaves a bad link out, and names it",
+            link: ("src/l", "gone"),
+            words: "--follow-links skip",
+            packed: Ok("src/a src/d/b"),
+            told: &["`src/l` is a link to `gone` and is not packed"],
+        },
+        Rule {
+            name: "an ignored link is nobody's concern",
+            link: ("src/ignored", "gone"),
+            words: "",
+            packed: Ok("src/a src/d/b"),
+            told: &[],
+        },
+        Rule {
+            name: "a link in no layer is nobody's concern",
+            link: ("l", "gone"),
+            words: "",
+            packed: Ok("src/a src/d/b"),
+            told: &[],
+        },
+    ];
+    for rule in rules {
+        let kit = Sandbox::new();
+        code(&kit, "src");
+        kit.file(".kitignore", "ignored\nsrc/ignored\n")
+            .file("src/a", "a")
+            .file("src/d/b", "b")
+            .file("beside", "s")
+            .file("ignored/x", "i")
+            .file("../outside/f", "f")
+            .file("../outside/deep/g", "g")
+            .file("../work-2", "w");
+        let (path, end) = rule.link;
+        let work = kit.path("");
+        let end = end.replace("[WORK]/", &work.display().to_string());
+        kit.symlink(end, path);
+        let words = rule.words.split_whitespace();
+        let output = kit.run(["pack", ".", "--dry-run"].into_iter().chain(words));
+        let name = rule.name;
+        match rule.packed {
+            Ok(files) => {
+                let packed = output
+                    .stdout
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("  "));
+                assert_eq!(packed.collect::<Vec<_>>().join(" "), files, "{name}");
+                assert_eq!(output.code, 0, "{name}");
+            }
+            Err(error) => {
+                assert!(output.stderr.contains(error), "{name}: {output}");
+                assert_eq!(output.code, 1, "{name}");
+            }
+        }
+        let warnings = output
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("warning:"));
+        assert_eq!(warnings.count(), rule.told.len(), "{name}: {output}");
+        for told in rule.told {
+            assert!(output.stderr.contains(told), "{name}: {output}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod compression; // what compressed layers are
 mod draft; // no Kitfile: one is drafted
 mod kitfile; // which Kitfile, and what each section becomes
 mod links; // symbolic links, by where they end
+mod modes; // what can be executed
 mod output; // what is printed, what is dry, what is done again
 mod raw; // files as layers, without an archive around them
 mod room; // what is taken of the disk

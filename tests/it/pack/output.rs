@@ -75,6 +75,7 @@ fn json_tells_everything_that_was_packed() {
   "references": [
     "team/net:latest"
   ],
+  "parents": [],
   "drafted": false,
   "config": "sha256:c86223e167cbcd46dcf0bd0e01d0edd79f354f637685a3ad6acab5c3c822aa11",
   "size": 4096,

@@ -103,6 +103,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
 {
   "reference": "net:1",
   "digest": "sha256:ef0acd611159330a450d82579f068cee953dd0b8b9df53744ead8cdb5bfd0297",
+  "parents": [],
   "directory": "out",
   "layers": [
     "sha256:afb4768753798cefedaf585c97e791d99d2d244b278c9b3519addd6e9a0de675",
@@ -129,7 +130,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
         kit.run(line.iter().chain(&["{{ .Eqaul }}"])),
         str![[r#"
 [stderr]
-error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Reference, .Replaced, .Written
+error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Parents, .Reference, .Replaced, .Written
 [exit 2]
 
 "#]]
