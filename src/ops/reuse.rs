@@ -31,6 +31,13 @@ const BLOCK: usize = 1 << 20;
 /// the layer is known.
 const FEW: u64 = 16;
 
+/// Files are small if they have no more bytes than this on average: opening them takes as long as
+/// hashing them.
+const SMALL: u64 = 256 << 10;
+
+/// So many threads have one to spare for hashing large files.
+const MANY_THREADS: usize = 4;
+
 /// How the entries of a layer become its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Writing {
@@ -76,10 +83,20 @@ impl<'t> Wanted<'t> {
         entries.filter(|entry| entry.kind() == Kind::File)
     }
 
-    /// Tells whether each file has to be hashed besides the layer. A layer that is one file is
-    /// known by that file's stamp, and changes when it does: hashing it twice would tell nothing.
-    pub(super) fn needs_file_digests(self) -> bool {
+    /// Tells whether the digests of its files can tell more than the stamps. A layer that is one
+    /// file is known by that file's stamp, and changes when it does.
+    fn is_told_by_files(self) -> bool {
         self.writing.shape == Shape::Raw || self.files().nth(1).is_some()
+    }
+
+    /// Tells whether each file is to be hashed besides the layer, on a machine that lets `threads`
+    /// work at a time. Measured on two cores, that makes packing large files a third slower: they
+    /// are worth a core of their own only where there are others.
+    pub(super) fn needs_file_digests(self, threads: usize) -> bool {
+        let count = self.files().count() as u64;
+        let is_small = self.tree.bytes(self.index) <= count.saturating_mul(SMALL);
+        let is_free = self.writing.shape == Shape::Raw;
+        is_free || self.is_told_by_files() && (is_small || threads >= MANY_THREADS)
     }
 }
 
@@ -129,7 +146,7 @@ impl<'c> Reuse<'c> {
         if let Some(known) = self.tables().recipes.find(by_stamp) {
             return Ok(Some(known));
         }
-        if !self.cache.is_believed() || !wanted.needs_file_digests() {
+        if !self.cache.is_believed() || !wanted.is_told_by_files() {
             return Ok(None);
         }
         let mut digests = self.digests(wanted);

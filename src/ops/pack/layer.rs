@@ -169,7 +169,7 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Committed), E
     let options = archive::pack::Options {
         threads: job.threads,
         compression: wanted.writing.compression,
-        file_digests: wanted.needs_file_digests(),
+        file_digests: wanted.needs_file_digests(job.options.threads),
     };
     let blob = job.writer.create()?;
     let mut packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress)?;
