@@ -204,11 +204,11 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// A path of the Kitfile is not there.
-    #[error("path `{path}` does not exist")]
+    /// Paths of the Kitfile are not there.
+    #[error("{}", missing(.paths))]
     NoSuchPath {
-        /// The path as the Kitfile has it, cleaned.
-        path: String,
+        /// The paths as the Kitfile has them, cleaned; at least one.
+        paths: Vec<String>,
     },
     /// A path of the Kitfile is a fifo, a socket or a device.
     #[error("path `{path}` is neither a file nor a folder")]
@@ -445,5 +445,12 @@ fn list<T: fmt::Display>(heading: &str, problems: &[T]) -> String {
                 .collect();
             format!("{heading}:{}", lines.concat())
         }
+    }
+}
+
+fn missing(paths: &[String]) -> String {
+    match paths {
+        [path] => format!("path `{path}` does not exist"),
+        paths => format!("{} paths of the Kitfile do not exist", paths.len()),
     }
 }

@@ -64,8 +64,10 @@ impl Owners {
     }
 }
 
-/// Checks that what the paths of layers name in `context` is there and can be packed.
+/// Checks that what the paths of layers name in `context` is there and can be packed. All that is
+/// missing comes in one error.
 pub(super) fn check_paths(context: &Path, layers: &[String]) -> Result<(), Error> {
+    let mut missing = Vec::new();
     for layer in layers {
         let path = context.join(layer);
         let metadata = match fs::symlink_metadata(&path) {
@@ -76,9 +78,8 @@ pub(super) fn check_paths(context: &Path, layers: &[String]) -> Result<(), Error
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
             {
-                return Err(Error::NoSuchPath {
-                    path: layer.clone(),
-                });
+                missing.push(layer.clone());
+                continue;
             }
             Err(source) => return Err(Error::read_file(&path, source)),
         };
@@ -87,6 +88,9 @@ pub(super) fn check_paths(context: &Path, layers: &[String]) -> Result<(), Error
                 path: layer.clone(),
             });
         }
+    }
+    if !missing.is_empty() {
+        return Err(Error::NoSuchPath { paths: missing });
     }
     Ok(())
 }

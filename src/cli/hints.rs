@@ -70,7 +70,12 @@ impl From<archive::Error> for Failure {
         let plain = |kind| Self::of(kind, &error);
         match &error {
             E::Links(problems) => links(problems),
-            E::NoSuchPath { .. } => plain(Kind::NotFound)
+            E::NoSuchPath { paths } => paths
+                .iter()
+                .filter(|_| paths.len() > 1)
+                .fold(plain(Kind::NotFound), |failure, path| {
+                    failure.detail(format!("`{path}`"))
+                })
                 .hint("the paths of a Kitfile are relative to the directory that is packed"),
             E::Special { .. } => plain(Kind::Failed).hint("without --strict it is left out"),
             E::ChangedWhilePacking { .. } => {

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Error,
     kit::{Kit, Layer},
-    unpack::{KITFILE, select_layers},
+    unpack::{KITFILE, Wanted, select_layers},
 };
 use crate::{
     archive::{
@@ -97,6 +97,55 @@ pub fn list_layers(
         meter.advance(layer.descriptor.size);
     }
     Ok(())
+}
+
+/// Keeps those of `layers` that may hold something that `globs` select, so that no layer is read for
+/// nothing. Only of a layer that nobody has written to since it was seen to be right do the headers
+/// tell; any other stays.
+pub(super) fn retain_selected(
+    layers: &mut Vec<Wanted>,
+    store: &Store,
+    globs: &PathGlobs,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let sound = store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?;
+    let mut kept = Vec::with_capacity(layers.len());
+    for wanted in layers.drain(..) {
+        let is_sound = sound.contains(&wanted.layer.descriptor.digest);
+        if !is_sound || may_select(&wanted.layer, store, globs, progress)? {
+            kept.push(wanted);
+        }
+    }
+    *layers = kept;
+    Ok(())
+}
+
+/// Tells whether something in a sound layer is selected.
+fn may_select(
+    layer: &Layer,
+    store: &Store,
+    globs: &PathGlobs,
+    progress: &dyn Progress,
+) -> Result<bool, Error> {
+    let blob = &layer.descriptor;
+    match layer.layer_type.encoding {
+        Encoding::Tar => {}
+        encoding if encoding.is_raw() => return Ok(globs.selects(layer.entry.clean.as_bytes())),
+        _ => return Ok(true),
+    }
+    let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    loop {
+        if progress.cancelled() {
+            return Err(store::Error::Interrupted.into());
+        }
+        // What is wrong with an archive is told when it is unpacked.
+        match reader.next_entry() {
+            Ok(Some(entry)) if globs.selects(&tar_file(layer, &entry).path) => return Ok(true),
+            Ok(Some(_)) if reader.pass_over_content().is_ok() => {}
+            Ok(None) => return Ok(false),
+            Ok(Some(_)) | Err(_) => return Ok(true),
+        }
+    }
 }
 
 /// Writes the content of the file `path` to `out`, after the layer it is in was checked as a

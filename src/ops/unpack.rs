@@ -11,6 +11,7 @@ use std::{
 use super::{
     Error,
     chain::Family,
+    files,
     kit::{Kit, Layer, noun},
 };
 use crate::{
@@ -76,7 +77,13 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let kit = &family.kit;
-    let selection = select(family, options)?;
+    let mut selection = select(family, options)?;
+    if !options.globs.is_everything() {
+        files::retain_selected(&mut selection.layers, store, &options.globs, progress)?;
+        if selection.layers.is_empty() && !selection.kitfile {
+            return Err(no_file(kit)); // Before there is a target for nothing.
+        }
+    }
     let mut unpack = Unpack::begin(
         &options.target,
         unpack::Options {
@@ -113,9 +120,7 @@ pub fn run(
         })?;
     }
     if matched.into_inner() == 0 && !options.globs.is_everything() {
-        return Err(Error::NoFile {
-            reference: kit.reference.to_string(),
-        });
+        return Err(no_file(kit));
     }
     let files = unpack.finish()?;
     if let Some(path) = &options.ready_file {
@@ -126,6 +131,12 @@ pub fn run(
         kitfile: selection.kitfile,
         layers: selection.layers.into_iter().map(|it| it.layer).collect(),
     })
+}
+
+fn no_file(kit: &Kit) -> Error {
+    Error::NoFile {
+        reference: kit.reference.to_string(),
+    }
 }
 
 /// What a filter wants of a kit and its parents.

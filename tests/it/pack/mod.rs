@@ -39,6 +39,23 @@ hint: the paths of a Kitfile are relative to the directory that is packed
 
 "#]]
     );
+    kit.file(
+        "Kitfile",
+        "model:\n  path: nope\ndocs:\n  - path: ./file//below\n  - path: there\n",
+    );
+    kit.file("there", "").file("file", "");
+    assert_data_eq!(
+        kit.run(["pack", "."]),
+        str![[r#"
+[stderr]
+error: 2 paths of the Kitfile do not exist
+  `nope`
+  `file/below`
+hint: the paths of a Kitfile are relative to the directory that is packed
+[exit 3]
+
+"#]]
+    );
     kit.file("Kitfile", "docs:\n  - path: file/below\n");
     kit.file("file", "");
     assert_data_eq!(

@@ -117,7 +117,23 @@ hint: `kit files` lists the paths
 
 "#]]
     );
-    assert!(!kit.path("out/Kitfile").exists());
+    assert!(!kit.path("out").exists());
+}
+
+#[test]
+fn layers_without_a_selected_file_are_not_read() {
+    let kit = packed();
+    for (pattern, layers) in [("README.md", 1), ("Kitfile", 0), ("**", 7)] {
+        let folder = pattern.replace('*', "all");
+        let words = ["unpack", "net:1", "-d", &folder, "--include", pattern];
+        let words = words.into_iter().chain(["--format", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&kit.run(words).success()).unwrap();
+        assert_eq!(
+            report["layers"].as_array().unwrap().len(),
+            layers,
+            "{pattern}"
+        );
+    }
 }
 
 #[test]
