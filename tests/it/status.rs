@@ -354,7 +354,7 @@ fn files_of_the_kit_that_the_model_comes_from_are_not_new() {
     let kit = tree();
     kit.file(
         "Kitfile.child",
-        "manifestVersion: 1.0.0\nmodel: {path: team/net:1}\ncode: [{path: src}]\n",
+        "manifestVersion: 1.0.0\nmodel: {path: team/net:1}\ncode: [{path: .}]\n",
     );
     kit.run(["pack", ".", "-f", "Kitfile.child", "-t", "child:1"])
         .success();
@@ -372,11 +372,12 @@ fn files_of_the_kit_that_the_model_comes_from_are_not_new() {
         str![[r#"
 Changes since child:1 (sha256:[DIGEST])
 
-code `src`
+code `.`
+  new:      net.bin
   new:      src/new.py
 [stderr]
-warning: the model is in `team/net:1`, which is not in the store: its files count as new
-1 new: `kit pack out -t child:1` packs the directory as it is
+warning: the model is in team/net:1, which is not in the store: its files count as new
+2 new: `kit pack out -t child:1` packs the directory as it is
 [exit 0]
 
 "#]]
