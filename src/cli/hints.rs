@@ -53,6 +53,9 @@ impl From<store::Error> for Failure {
             E::PartlyRebuilt { .. } | E::IndexLost { .. } => {
                 plain(Kind::Damaged).hint("run `kit verify --repair`")
             }
+            E::BadMarker { .. } => plain(Kind::Damaged).hint(
+                "delete the file if no newer version of kit has worked here; it is written anew",
+            ),
             E::Busy { .. } => {
                 plain(Kind::Busy).hint("try again later, or wait longer with --lock-timeout")
             }

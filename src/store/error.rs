@@ -97,6 +97,12 @@ pub enum Error {
         /// The newest format that is understood here.
         supported: u64,
     },
+    /// The file that tells the format of the store cannot be understood.
+    #[error("cannot tell which format the store has: {} is damaged", path.display())]
+    BadMarker {
+        /// The file.
+        path: PathBuf,
+    },
     /// There are more names than the index can hold.
     #[error("{} has room for no more names: it would be larger than {limit} bytes", path.display())]
     IndexFull {

@@ -32,7 +32,7 @@ pub struct Entry {
 
 impl Entry {
     /// Returns the name as the log writes it: the digest if there is no name.
-    pub(super) fn log_name(&self) -> String {
+    pub fn log_name(&self) -> String {
         match &self.name {
             Some(name) => name.to_string(),
             None => self.descriptor.digest.to_string(),
@@ -349,8 +349,20 @@ fn replace(
             limit: Index::MAX_LEN,
         });
     }
-    names_log::append(&store.log_path(), &changes)?;
-    write(store, session, &content)?;
+    let log = store.log_path();
+    let mark = names_log::append(&log, &changes)?;
+    if let Err(error) = write(store, session, &content) {
+        // A full disk, for one: the log must not tell of what has not happened. It may have, if
+        // only making it durable failed.
+        let is_old = match fs::read(store.index_path()) {
+            Ok(now) => now != content,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_old {
+            let _ = names_log::take_back(&log, &mark); // The first error says more.
+        }
+        return Err(error);
+    }
     Ok(changes)
 }
 

@@ -65,7 +65,7 @@ pub use blob::VerifiedBlob;
 pub use error::{Damage, Error};
 pub use index::Entry;
 pub use lock::{Holder, ReadLock};
-pub use names_log::Change;
+pub use names_log::{Change, History};
 pub use prune::{PrunePlan, PruneReport};
 pub use remove::{Blob, DroppedKit, Left, RemovalPlan, RemovalReport, Selection};
 pub use verify::{DamagedBlob, MissingBlob, Scope, VerifyReport};
@@ -112,7 +112,8 @@ pub struct StoredManifest {
 }
 
 impl Store {
-    /// Returns the store at `root`. Fails with [`Error::Newer`] if it is not for this version.
+    /// Returns the store at `root`. Fails with [`Error::Newer`] if it is not for this version, and
+    /// with [`Error::BadMarker`] if that cannot be told.
     pub fn open(root: &Path, options: Options) -> Result<Self, Error> {
         let store = Self {
             root: root.to_owned(),
@@ -147,11 +148,9 @@ impl Store {
         find(reference, &self.entries(progress)?).cloned()
     }
 
-    /// Returns every change of a name, oldest first.
-    pub fn history(&self) -> Result<Vec<Change>, Error> {
-        Ok(names_log::read(&self.log_path())?
-            .unwrap_or_default()
-            .changes)
+    /// Returns every change of a name, oldest first, and which lines of the log cannot be read.
+    pub fn history(&self) -> Result<History, Error> {
+        Ok(names_log::read(&self.log_path())?.unwrap_or_default())
     }
 
     /// Returns the manifest `descriptor`, verified.
@@ -216,7 +215,7 @@ impl Store {
         writer.tag(&entry.descriptor, names)
     }
 
-    /// Returns the version in the marker; `None` if there is none that can be read.
+    /// Returns the version in the marker; `None` if there is no marker.
     fn version(&self) -> Result<Option<u64>, Error> {
         #[derive(Deserialize)]
         struct Marker {
@@ -225,9 +224,13 @@ impl Store {
         match fs::read(self.marker_path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", self.marker_path())(error)),
-            Ok(text) => Ok(serde_json::from_slice(&text)
-                .ok()
-                .map(|Marker { version }| version)),
+            // Not none: a newer store must not be taken for an old one because it is damaged.
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(Marker { version }) => Ok(Some(version)),
+                Err(_) => Err(Error::BadMarker {
+                    path: self.marker_path(),
+                }),
+            },
         }
     }
 

@@ -33,11 +33,11 @@ pub struct Change {
 
 /// What a log tells.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct History {
+pub struct History {
     /// The changes, oldest first.
-    pub(super) changes: Vec<Change>,
-    /// The numbers of lines that are neither a change nor the beginning of one.
-    pub(super) damaged: Vec<usize>,
+    pub changes: Vec<Change>,
+    /// The numbers of lines, from 1, that are neither a change nor the beginning of one.
+    pub damaged: Vec<usize>,
 }
 
 impl History {
@@ -82,10 +82,14 @@ pub(super) fn read(path: &Path) -> Result<Option<History>, Error> {
     }
 }
 
-/// Adds `changes` to the log at `path` and makes them durable. The index must be locked.
-pub(super) fn append(path: &Path, changes: &[Change]) -> Result<(), Error> {
+/// Where a log ended before something was added to it.
+pub(super) struct Mark(Option<u64>);
+
+/// Adds `changes` to the log at `path` and makes them durable, all or none. The index must be
+/// locked.
+pub(super) fn append(path: &Path, changes: &[Change]) -> Result<Mark, Error> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Mark(None));
     }
     let is_new = !path.exists();
     let mut file = OpenOptions::new()
@@ -94,6 +98,7 @@ pub(super) fn append(path: &Path, changes: &[Change]) -> Result<(), Error> {
         .create(true)
         .open(path)
         .map_err(Error::io("open", path))?;
+    let length = file.metadata().map_err(Error::io("look at", path))?.len();
     let mut text = Vec::new();
     if is_torn(&mut file).map_err(Error::io("read", path))? {
         text.push(b'\n');
@@ -102,12 +107,31 @@ pub(super) fn append(path: &Path, changes: &[Change]) -> Result<(), Error> {
         serde_json::to_writer(&mut text, change).expect("plain fields make JSON");
         text.push(b'\n');
     }
-    file.write_all(&text).map_err(Error::io("write", path))?;
-    file.sync_all().map_err(Error::io("sync", path))?;
+    let written = file.write_all(&text).map_err(Error::io("write", path));
+    let synced = written.and_then(|()| file.sync_all().map_err(Error::io("sync", path)));
+    if let Err(error) = synced {
+        // Shortening works on a full disk. What stays all the same is told apart when it is read.
+        let _ = file.set_len(length);
+        return Err(error);
+    }
     if is_new && let Some(directory) = path.parent() {
         platform::sync_dir(directory).map_err(Error::io("sync", directory))?;
     }
-    Ok(())
+    Ok(Mark(Some(length)))
+}
+
+/// Takes back what was added since `mark`, because it has not happened. The index must have been
+/// locked all the time.
+pub(super) fn take_back(path: &Path, mark: &Mark) -> Result<(), Error> {
+    let Mark(Some(length)) = mark else {
+        return Ok(());
+    };
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|file| {
+        file.set_len(*length)?;
+        file.sync_all()
+    })
+    .map_err(Error::io("shorten", path))
 }
 
 /// Tells whether the last line of `file` has no end.

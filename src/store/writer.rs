@@ -201,16 +201,26 @@ impl<'a> Writer<'a> {
     ///
     /// Fails with [`Error::Missing`] or [`Error::Damaged`] if a blob of the kit is not there.
     pub fn name(&self, names: &[Reference], descriptor: &Descriptor) -> Result<Vec<Change>, Error> {
-        for needed in needs::of(self.store, descriptor)? {
-            blob::open(self.store, &needed.digest, needed.size)?;
+        self.name_all(&[(descriptor.clone(), names.to_vec())])
+    }
+
+    /// Does for many kits, in their order, what [`Writer::name`] does for one: the index is
+    /// written once. If a blob of one kit is not there none is named.
+    pub fn name_all(&self, kits: &[(Descriptor, Vec<Reference>)]) -> Result<Vec<Change>, Error> {
+        for (kit, _) in kits {
+            for needed in needs::of(self.store, kit)? {
+                blob::open(self.store, &needed.digest, needed.size)?;
+            }
         }
         self.flush()?;
         index::update(self.store, &self.lock.session, self.progress, |entries| {
-            if names.is_empty() {
-                naming::set_name(entries, None, descriptor);
-            }
-            for name in names {
-                naming::set_name(entries, Some(&name.clone().or_latest()), descriptor);
+            for (kit, names) in kits {
+                if names.is_empty() {
+                    naming::set_name(entries, None, kit);
+                }
+                for name in names {
+                    naming::set_name(entries, Some(&name.clone().or_latest()), kit);
+                }
             }
         })
     }

@@ -53,6 +53,7 @@ fn every_change_of_a_name_is_in_the_history() {
         .store
         .history()
         .unwrap()
+        .changes
         .into_iter()
         .map(|change| (change.name, change.old, change.new))
         .collect();
@@ -208,7 +209,7 @@ fn a_torn_log_line_does_not_hinder_the_next_change() {
         .unwrap();
     log.write_all(b"{\"time\":\"2026-01-").unwrap();
     room.pack(&["a:2"], "two");
-    assert_eq!(room.store.history().unwrap().len(), 2);
+    assert_eq!(room.store.history().unwrap().changes.len(), 2);
     fs::remove_file(room.store.index_path()).unwrap();
     assert_eq!(room.names(), ["a:1", "a:2"]);
 }
@@ -244,12 +245,56 @@ fn a_kit_is_not_named_before_all_of_it_is_there() {
 }
 
 #[test]
+fn a_change_that_cannot_be_made_leaves_no_line_in_the_log() {
+    let room = Room::new();
+    let one = room.pack(&["a:1"], "one");
+    let log = fs::read(room.store.log_path()).unwrap();
+    let writer = room.store.writer(&Silent).unwrap();
+    // Where the new index is written before it takes the place of the old one.
+    fs::remove_dir_all(room.store.ingest_dir()).unwrap();
+    assert!(matches!(
+        writer.name(&[reference("a:2")], &one),
+        Err(Error::Io { .. })
+    ));
+    assert_eq!(fs::read(room.store.log_path()).unwrap(), log);
+    fs::create_dir(room.store.ingest_dir()).unwrap();
+    writer.name(&[reference("a:2")], &one).unwrap();
+    assert_eq!(room.names(), ["a:1", "a:2"]);
+}
+
+#[test]
+fn many_kits_get_their_names_at_once_or_none_does() {
+    let room = Room::new();
+    let (one, two) = (room.pack(&[], "one"), room.pack(&[], "two"));
+    let writer = room.store.writer(&Silent).unwrap();
+    let lost = Descriptor::of(media_type::MANIFEST, b"not there");
+    let with = |third: &Descriptor| {
+        let named = |kit: &Descriptor, name| (kit.clone(), vec![reference(name)]);
+        [named(&one, "a:1"), named(&two, "b:1"), named(third, "c:1")]
+    };
+    let before = room.names();
+    assert!(matches!(
+        writer.name_all(&with(&lost)),
+        Err(Error::Missing { .. })
+    ));
+    assert_eq!(room.names(), before);
+    assert_eq!(writer.name_all(&with(&two)).unwrap().len(), 3);
+    assert_eq!(room.names()[..3], ["a:1", "b:1", "c:1"]);
+}
+
+#[test]
 fn a_store_of_a_newer_version_is_refused() {
     let room = Room::new();
     room.pack(&["a:1"], "one");
     fs::write(room.store.marker_path(), "{\"version\":2}").unwrap();
     let opened = Store::open(room.store.root(), Options::default());
     assert!(matches!(opened, Err(Error::Newer { found: 2, .. })));
+    // It may be a newer one.
+    for damaged in ["", "{\"version\":", "{}"] {
+        fs::write(room.store.marker_path(), damaged).unwrap();
+        let opened = Store::open(room.store.root(), Options::default());
+        assert!(matches!(opened, Err(Error::BadMarker { .. })), "{damaged}");
+    }
 }
 
 #[test]
