@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "inspect",
             "files",
             "diff",
+            "history",
             "status",
         ],
     ),
@@ -29,7 +30,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Keep",
         &[
-            "tag", "remove", "prune", "verify", "save", "load", "convert", "migrate",
+            "tag", "remove", "du", "prune", "verify", "save", "load", "convert", "migrate",
         ],
     ),
     ("Registries", &["login", "logout", "push", "pull"]),

@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+use crate::digest::Digest;
+
+/// Returns the beginning of a digest, where the whole one would not fit. It tells kits apart, and
+/// is not taken in place of one.
+pub(crate) fn short(digest: &Digest) -> String {
+    let mut hex = digest.hex();
+    hex.truncate(10);
+    hex
+}
+
 /// Returns a size in the largest unit that keeps it at or above one, rounded down to one decimal:
 /// what is shown as `1.0 MiB` is never less than that.
 pub(crate) fn bytes(count: u64) -> String {

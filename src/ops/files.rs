@@ -213,6 +213,22 @@ fn open(layer: &Layer, store: &Store) -> Result<Content, Error> {
     layer.decompressed(source.take(blob.size.saturating_add(1)))
 }
 
+/// Calls `found` with every file of a layer and the digest of its content. The layer is read to
+/// its end and checked: what was reported counts only if this returns without an error.
+pub(super) fn contents(
+    layer: &Layer,
+    store: &Store,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(File, Digest),
+) -> Result<(), Error> {
+    walk(layer, store, progress, &mut |file, _, digest| {
+        if !file.is_folder {
+            found(file, digest()?);
+        }
+        Ok(())
+    })
+}
+
 /// Finds the layer that holds the file `path`; none for the Kitfile, which is in no layer.
 fn find<'a>(
     kit: &'a Kit,

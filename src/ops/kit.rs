@@ -34,7 +34,7 @@ pub struct Kit {
     pub carried: Option<Vec<u8>>,
     /// Its layers in the order of the manifest.
     pub layers: Vec<Layer>,
-    // One lock for all kits of a chain: who holds it must not ask for it again.
+    // One lock for all kits that are open at once: who holds it must not ask for it again.
     _lock: Arc<ReadLock>,
 }
 
@@ -207,6 +207,21 @@ pub fn open(store: &Store, reference: &Reference, progress: &dyn Progress) -> Re
     // Before the name is looked up: what it leads to must not go before it is read.
     let lock = Arc::new(store.reader(progress)?);
     open_locked(store, reference, lock, progress)
+}
+
+/// Opens two kits as [`open`] does one. Under one lock: who holds one and waits for another may
+/// wait for someone who waits for the first.
+pub fn open_pair(
+    store: &Store,
+    references: [&Reference; 2],
+    progress: &dyn Progress,
+) -> Result<[Kit; 2], Error> {
+    let lock = Arc::new(store.reader(progress)?);
+    let [first, second] = references;
+    Ok([
+        open_locked(store, first, Arc::clone(&lock), progress)?,
+        open_locked(store, second, lock, &Silent)?,
+    ])
 }
 
 /// Opens a kit as [`open`] does, under a lock that is held already.

@@ -1,6 +1,7 @@
 //! Operations: one file a use case. Options in, report out; nothing here prints.
 
 pub mod chain;
+pub mod diff;
 pub mod draft;
 mod error;
 pub mod files;

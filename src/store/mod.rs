@@ -25,7 +25,7 @@
 //!
 //! The rooms: `lock` (who works with the store), `index`, `naming` and `names_log` (names), `blob` (reading),
 //! `writer` (adding), `identity` (what need not be read again), `needs` (what a kit consists of),
-//! `remove`, `prune`, `verify`.
+//! `remove`, `prune`, `verify`, `usage`.
 
 mod blob;
 mod error;
@@ -39,6 +39,7 @@ mod prune;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod verify;
 mod writer;
 
@@ -68,6 +69,7 @@ pub use lock::{Holder, ReadLock};
 pub use names_log::{Change, History};
 pub use prune::{PrunePlan, PruneReport};
 pub use remove::{Blob, DroppedKit, Left, RemovalPlan, RemovalReport, Selection};
+pub use usage::{KitUsage, Leftover, Problem, Usage};
 pub use verify::{DamagedBlob, MissingBlob, Scope, VerifyReport};
 pub use writer::{Committed, Presence, TempBlob, Trust, Writer};
 

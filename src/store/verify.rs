@@ -212,7 +212,7 @@ impl Store {
     }
 
     /// Returns what downloads have left to go on with.
-    fn resumable(&self) -> Result<Vec<(PathBuf, u64)>, Error> {
+    pub(super) fn resumable(&self) -> Result<Vec<(PathBuf, u64)>, Error> {
         let mut resumable = Vec::new();
         for path in prune::listing(&self.ingest_dir())? {
             let name = path

@@ -14,10 +14,13 @@ mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
+mod diff; // comparing two kits
+mod du; // what kits take on the disk
 mod files; // what is in a kit
 mod foreign; // kits as other tools write them
 mod format_page; // docs/format.md tells what is written
 mod golden; // kits that other tools made
+mod history; // what names pointed to
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
 mod inspect; // the documents of a kit

@@ -157,7 +157,7 @@ fn document(layer: &Layer, file: &File) -> Value {
     document
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         let _ = write!(text, "{byte:02x}"); // Writing to a string cannot fail.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What stands in the place of a name, a tag or an author that is not there.
-const NONE: &str = "<none>";
+pub(super) const NONE: &str = "<none>";
 
 /// List the kits in the local store
 #[derive(clap::Args)]
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Tells whether an entry is in the repository, and has the tag or digest that was given with it.
-fn is_meant(entry: &Entry, wanted: &Reference) -> bool {
+pub(super) fn is_meant(entry: &Entry, wanted: &Reference) -> bool {
     (wanted.repository().is_none() || entry.repository() == wanted.repository())
         && (wanted.tag().is_none() || entry.tag() == wanted.tag())
         && wanted
@@ -118,27 +118,41 @@ fn table(kits: &[ListedKit]) -> Table {
 
 /// Fails if kits cannot be read, after all were listed.
 fn problems(kits: &[ListedKit]) -> Result<(), Failure> {
-    let mut failure = Failure::new(Kind::Damaged, "");
-    for kit in kits {
-        if let Some(problem) = &kit.summary.problem {
-            let name = match (&kit.repository, kit.tags.first()) {
-                (Some(repository), Some(tag)) => format!("{repository}:{tag}"),
-                (Some(repository), None) => format!("{repository}@{}", kit.digest),
-                (None, _) => kit.digest.to_string(),
-            };
-            failure = failure.detail(format!("{name}: {problem}"));
-        }
+    let damaged = kits.iter().filter_map(|kit| {
+        let name = name(kit.repository.as_ref(), &kit.tags, kit.digest);
+        Some((name, kit.summary.problem.clone()?))
+    });
+    fail_for(damaged, "cannot be read")
+}
+
+/// Returns what a kit is called where only one of its names is wanted.
+pub(super) fn name(repository: Option<&Repository>, tags: &[String], digest: Digest) -> String {
+    match (repository, tags.first()) {
+        (Some(repository), Some(tag)) => format!("{repository}:{tag}"),
+        (Some(repository), None) => format!("{repository}@{digest}"),
+        (None, _) => digest.to_string(),
     }
+}
+
+/// Fails if there are kits, given by name and problem, with which something is wrong.
+pub(super) fn fail_for(
+    kits: impl Iterator<Item = (String, String)>,
+    what: &str,
+) -> Result<(), Failure> {
+    let empty = Failure::new(Kind::Damaged, "");
+    let mut failure = kits.fold(empty, |failure, (name, problem)| {
+        failure.detail(format!("{name}: {problem}"))
+    });
     if failure.details.is_empty() {
         return Ok(());
     }
     let count = human::count(failure.details.len() as u64, "kit");
-    failure.message = format!("{count} cannot be read");
+    failure.message = format!("{count} {what}");
     Err(failure.hint("`kit verify` tells what is damaged, and whom it concerns"))
 }
 
 /// Says that there is no such repository, and what was probably meant.
-fn unknown(wanted: &Reference, store: &Store) -> Result<Failure, Failure> {
+pub(super) fn unknown(wanted: &Reference, store: &Store) -> Result<Failure, Failure> {
     let entries = store.entries(&Silent)?;
     let mut names: Vec<&str> = entries
         .iter()

@@ -8,7 +8,10 @@ mod check;
 mod check_ignore;
 mod completion;
 mod dev;
+mod diff;
+mod du;
 mod files;
+mod history;
 mod info;
 mod inspect;
 mod list;
@@ -35,7 +38,10 @@ pub(crate) enum Command {
     Completion(completion::Args),
     Dev(dev::Args),
     Files(files::Args),
+    Diff(diff::Args),
+    Du(du::Args),
     Info(info::Args),
+    History(history::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Load(load::Args),
@@ -62,7 +68,10 @@ impl Command {
             Self::Dev(args) => dev::run(&args, context),
             Self::Files(args) => files::run(&args, context),
             Self::Info(args) => info::run(&args, context),
+            Self::Diff(args) => diff::run(&args, context),
+            Self::Du(args) => du::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),
+            Self::History(args) => history::run(&args, context),
             Self::List(args) => list::run(&args, context),
             Self::Load(args) => load::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
