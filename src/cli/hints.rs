@@ -211,6 +211,12 @@ impl From<ops::Error> for Failure {
             E::NoSuchName { names, .. } if !names.is_empty() => {
                 plain(Kind::NotFound).hint(format!("there is {}", listed(names)))
             }
+            E::NoKitopsStore { .. } => plain(Kind::NotFound).hint(
+                "name KitOps's home or its storage folder; `kit load` takes other OCI layouts",
+            ),
+            E::NotInKitops { .. } => {
+                plain(Kind::NotFound).hint("`kit migrate --dry-run` lists what there is")
+            }
             E::NoSuchName { .. } | E::NothingToPack { .. } => plain(Kind::NotFound),
             E::Ambiguous { path, names } => {
                 let failure = plain(Kind::Usage).hint(format!("choose one: {path}:NAME"));

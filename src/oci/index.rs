@@ -29,6 +29,16 @@ impl Index {
     /// Reads an index as strictly as [`super::Manifest::parse`] reads a manifest. `manifests` may
     /// be `null`, as others write when there are none, but not missing.
     pub fn parse(content: &[u8]) -> Result<Self, Error> {
+        let (index, wrong) = Self::parse_leniently(content)?;
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(index),
+        }
+    }
+
+    /// Reads an index as [`Index::parse`] does, but for entries that cannot be used: these are
+    /// left out, and what is wrong with each is returned.
+    pub fn parse_leniently(content: &[u8]) -> Result<(Self, Vec<Error>), Error> {
         let received: ReceivedIndex = read("index", Shape::Index, Self::MAX_LEN, content)?;
         check_head(
             "index",
@@ -44,22 +54,37 @@ impl Index {
                 });
             }
         }
-        Ok(Self {
-            manifests: received
-                .manifests
-                .unwrap_or_default()
-                .into_iter()
-                .zip(1..)
-                .map(|(manifest, number)| manifest.check(|| format!("manifest {number}")))
-                .collect::<Result<_, _>>()?,
+        let mut index = Self {
+            manifests: Vec::new(),
             annotations: received.annotations.unwrap_or_default(),
-        })
+        };
+        let mut wrong = Vec::new();
+        let manifests = received.manifests.unwrap_or_default();
+        for (manifest, number) in manifests.into_iter().zip(1..) {
+            match manifest.check(|| format!("manifest {number}")) {
+                Ok(manifest) => index.manifests.push(manifest),
+                Err(error) => wrong.push(error),
+            }
+        }
+        Ok((index, wrong))
     }
 
     /// Returns the canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         json::to_vec(self)
     }
+}
+
+/// Reads an object whose keys are tags and whose values are descriptors, as `KitOps` keeps them
+/// beside an index. Each descriptor is checked by itself.
+pub fn tagged(content: &[u8]) -> Result<BTreeMap<String, Result<Descriptor, Error>>, Error> {
+    let received: BTreeMap<String, Received> =
+        read("list of tags", Shape::Free, Index::MAX_LEN, content)?;
+    let check = |(tag, descriptor): (String, Received)| {
+        let checked = descriptor.check(|| format!("tag `{}`", tag.escape_debug()));
+        (tag, checked)
+    };
+    Ok(received.into_iter().map(check).collect())
 }
 
 impl Serialize for Index {

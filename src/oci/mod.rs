@@ -17,7 +17,8 @@ mod strict;
 mod tests;
 
 pub use descriptor::Descriptor;
+pub(crate) use descriptor::decode_base64;
 pub use error::Error;
-pub use index::Index;
+pub use index::{Index, tagged};
 pub use manifest::Manifest;
 pub use media_type::{Encoding, Family, LayerKind, LayerType};

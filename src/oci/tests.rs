@@ -294,6 +294,32 @@ fn documents_are_bounded() {
 }
 
 #[test]
+fn entries_that_cannot_be_used_do_not_hide_the_others_from_a_lenient_reader() {
+    let digest = Digest::of(b"x").to_string();
+    let sound = descriptor(media_type::MANIFEST, &digest, "1");
+    let foreign = sound.replace("sha256:", "sha512:");
+    let text = format!(r#"{{"schemaVersion":2,"manifests":[{foreign},{sound}]}}"#);
+    assert!(Index::parse(text.as_bytes()).is_err());
+    let (index, wrong) = Index::parse_leniently(text.as_bytes()).unwrap();
+    assert_eq!((index.manifests.len(), wrong.len()), (1, 1));
+    assert!(wrong[0].to_string().starts_with("manifest 1 "));
+
+    let tags = tagged(format!(r#"{{"a":{foreign},"b":{sound}}}"#).as_bytes()).unwrap();
+    assert_eq!(tags["b"].as_ref().unwrap(), &index.manifests[0]);
+    let error = tags["a"].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "tag `a` has an unusable digest");
+    for bad in [
+        "",
+        "null",
+        "[]",
+        r#"{"a":1}"#,
+        &format!(r#"{{"a":{sound},"a":{sound}}}"#),
+    ] {
+        assert!(tagged(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn an_index_is_read_as_strictly() {
     let digest = Digest::of(b"x").to_string();
     let text = format!(

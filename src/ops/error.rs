@@ -181,6 +181,20 @@ pub enum Error {
         /// The names there are.
         names: Vec<String>,
     },
+    /// A folder that is not the store of `KitOps`, nor has one.
+    #[error("{} holds no KitOps store", path.display())]
+    NoKitopsStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A store of `KitOps` has no kit of that name.
+    #[error("{path} holds no kit {reference}")]
+    NotInKitops {
+        /// The store.
+        path: String,
+        /// What was looked for.
+        reference: String,
+    },
     /// A blob that a layout names is not in it.
     #[error("blob {digest} is missing from {path}")]
     MissingSource {

@@ -170,7 +170,7 @@ fn summary(store: &Store, kit: &Kit) -> Summary {
 }
 
 /// Returns an error with its causes in one line.
-fn text(error: &dyn std::error::Error) -> String {
+pub(super) fn text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

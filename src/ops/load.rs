@@ -4,9 +4,13 @@ use std::{
     collections::HashMap,
     io::{Read, Write},
     path::Path,
+    rc::Rc,
 };
 
-use super::{Error, pack::put};
+use super::{
+    Error,
+    arrivals::{Arrivals, Count},
+};
 use crate::{
     archive::bundle::Bundle,
     digest::{Digest, Hasher},
@@ -18,7 +22,7 @@ use crate::{
     },
     progress::{Meter, Progress},
     reference::Reference,
-    store::{Committed, Damage, Presence, Store, Trust, Writer},
+    store::{self, Committed, Damage, Presence, Store, Trust, Writer},
 };
 
 /// Which kits of a layout, and under which names.
@@ -50,50 +54,60 @@ pub fn run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let source = Source {
-        bundle: Bundle::open(path)?,
-        shown: path.display().to_string(),
-    };
+    let source = Source::new(Rc::new(Bundle::open(path)?), path.display().to_string(), "");
     let chosen = source.choose(options)?;
     let writer = store.writer(progress)?;
-    let mut report = Report {
-        kits: Vec::new(),
-        stored: 0,
-        healed: 0,
-        present: 0,
-    };
-    for (descriptor, names) in chosen {
-        let (manifest, bytes) = source.manifest(&descriptor)?;
-        let total = manifest.blobs().map(|blob| blob.size).sum();
-        let meter = progress.begin("Loading", Some(total));
-        for blob in manifest.blobs() {
-            let committed = source.copy(blob, &writer, meter.as_ref(), progress)?;
-            report.count(committed);
-        }
-        report.count(put(&writer, &descriptor.media_type, &bytes, Trust::Recorded)?.1);
-        writer.name(&names, &descriptor)?;
-        report.kits.push((descriptor, names));
-    }
-    Ok(report)
-}
-
-impl Report {
-    fn count(&mut self, committed: Committed) {
-        match committed {
-            Committed::Stored => self.stored += 1,
-            Committed::Healed => self.healed += 1,
-            Committed::AlreadyThere => self.present += 1,
-        }
-    }
+    let mut arrivals = Arrivals::new(&writer);
+    let mut kits = Vec::new();
+    let brought: Result<(), Error> = chosen.into_iter().try_for_each(|(kit, names)| {
+        arrivals.bring(&source, &kit, "Loading", progress)?;
+        arrivals.name(&kit, &names)?;
+        kits.push((kit, names));
+        Ok(())
+    });
+    let count = arrivals.finish();
+    brought?;
+    let Count {
+        stored,
+        healed,
+        present,
+        ..
+    } = count?;
+    Ok(Report {
+        kits,
+        stored,
+        healed,
+        present,
+    })
 }
 
 /// A layout outside the store.
-struct Source {
-    bundle: Bundle,
+pub(super) struct Source {
+    bundle: Rc<Bundle>,
+    /// What it is called in messages.
     shown: String,
+    /// The folder in the bundle where it is, with a `/` at its end; empty for the bundle's own.
+    folder: String,
 }
 
 impl Source {
+    pub(super) fn new(bundle: Rc<Bundle>, shown: String, folder: &str) -> Self {
+        let folder = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        Self {
+            bundle,
+            shown,
+            folder,
+        }
+    }
+
+    /// Reads a file that is held in memory; `None` if it is not there.
+    pub(super) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.bundle.read(&format!("{}{name}", self.folder), limit)?)
+    }
+
     fn bad(&self, reason: impl Into<String>) -> Error {
         Error::NotALayout {
             path: self.shown.clone(),
@@ -187,7 +201,6 @@ impl Source {
 
     fn index(&self) -> Result<Index, Error> {
         let layout = self
-            .bundle
             .read(LAYOUT, 4096)?
             .ok_or_else(|| self.bad("it has no file `oci-layout`"))?;
         let version = serde_json::from_slice::<serde_json::Value>(&layout)
@@ -198,13 +211,12 @@ impl Source {
             return Err(self.bad(format!("its layout version is {version}, not 1")));
         }
         let index = self
-            .bundle
             .read(INDEX, Index::MAX_LEN as u64)?
             .ok_or_else(|| self.bad("it has no file `index.json`"))?;
         Index::parse(&index).map_err(|source| self.unreadable(INDEX, source))
     }
 
-    fn unreadable(&self, name: &str, source: crate::oci::Error) -> Error {
+    pub(super) fn unreadable(&self, name: &str, source: crate::oci::Error) -> Error {
         Error::BadDocument {
             path: self.shown.clone(),
             name: name.to_owned(),
@@ -212,8 +224,8 @@ impl Source {
         }
     }
 
-    /// Reads a manifest and looks at its config: only kits are loaded.
-    fn manifest(&self, descriptor: &Descriptor) -> Result<(Manifest, Vec<u8>), Error> {
+    /// Reads a manifest and looks at its config: only kits are taken.
+    pub(super) fn manifest(&self, descriptor: &Descriptor) -> Result<(Manifest, Vec<u8>), Error> {
         let bytes = self.document(descriptor, Manifest::MAX_LEN as u64)?;
         let name = descriptor.digest.to_string();
         let manifest = Manifest::parse(&bytes).map_err(|source| self.unreadable(&name, source))?;
@@ -237,7 +249,6 @@ impl Source {
     fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
         let name = format!("{BLOBS}/{}", descriptor.digest.hex());
         let bytes = self
-            .bundle
             .read(&name, limit)?
             .ok_or_else(|| self.missing(descriptor))?;
         descriptor
@@ -253,8 +264,27 @@ impl Source {
         }
     }
 
+    /// Opens a blob whose size is right.
+    pub(super) fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
+        let name = format!("{}{BLOBS}/{}", self.folder, blob.digest.hex());
+        let (content, size) = self.bundle.file(&name)?.ok_or_else(|| self.missing(blob))?;
+        if size == blob.size {
+            return Ok(content);
+        }
+        let (expected, actual) = (blob.size, size);
+        Err(self.damaged(blob, Damage::Size { expected, actual }))
+    }
+
+    fn damaged(&self, blob: &Descriptor, damage: Damage) -> Error {
+        Error::DamagedSource {
+            path: self.shown.clone(),
+            digest: blob.digest,
+            damage,
+        }
+    }
+
     /// Copies a blob into the store, unless it is there.
-    fn copy(
+    pub(super) fn copy(
         &self,
         blob: &Descriptor,
         writer: &Writer<'_>,
@@ -265,19 +295,7 @@ impl Source {
             meter.advance(blob.size);
             return Ok(Committed::AlreadyThere);
         }
-        let name = format!("{BLOBS}/{}", blob.digest.hex());
-        let (content, size) = self.bundle.file(&name)?.ok_or_else(|| self.missing(blob))?;
-        let wrong = |damage: Damage| Error::DamagedSource {
-            path: self.shown.clone(),
-            digest: blob.digest,
-            damage,
-        };
-        if size != blob.size {
-            return Err(wrong(Damage::Size {
-                expected: blob.size,
-                actual: size,
-            }));
-        }
+        let (content, name) = (self.open(blob)?, format!("{BLOBS}/{}", blob.digest.hex()));
         let mut content = content.take(blob.size);
         let mut temporary = writer.create()?;
         let mut hasher = Hasher::new();
@@ -285,7 +303,7 @@ impl Source {
         let mut copied = 0;
         loop {
             if progress.cancelled() {
-                return Err(crate::store::Error::Interrupted.into());
+                return Err(store::Error::Interrupted.into());
             }
             let read = match content.read(&mut buffer) {
                 Ok(0) => break,
@@ -296,13 +314,17 @@ impl Source {
             hasher.update(&buffer[..read]);
             temporary
                 .write_all(&buffer[..read])
-                .map_err(|source| unread(&name, source))?;
+                .map_err(|source| store::Error::Io {
+                    action: "write to",
+                    path: writer.store().root().to_owned(),
+                    source,
+                })?;
             copied += read as u64;
             meter.advance(read as u64);
         }
         let actual = hasher.finish();
         if actual != blob.digest || copied != blob.size {
-            return Err(wrong(Damage::Content { actual }));
+            return Err(self.damaged(blob, Damage::Content { actual }));
         }
         Ok(temporary.commit(&blob.digest, blob.size)?)
     }

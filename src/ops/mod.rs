@@ -1,5 +1,6 @@
 //! Operations: one file a use case. Options in, report out; nothing here prints.
 
+mod arrivals;
 pub mod chain;
 pub mod diff;
 pub mod draft;
@@ -8,6 +9,7 @@ pub mod files;
 pub mod kit;
 pub mod list;
 pub mod load;
+pub mod migrate;
 mod modelpack;
 pub mod pack;
 mod reuse;

@@ -27,6 +27,7 @@ mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod list; // the kits there are
 mod load; // kits out of image layouts
+mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`
 mod prune; // freeing what nothing needs

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cap_std::{ambient_authority, fs::Dir};
+
 use super::Error;
 use crate::platform;
 
@@ -20,8 +22,16 @@ pub type Content = (Box<dyn Read + Send>, u64);
 #[derive(Debug)]
 pub struct Bundle {
     path: PathBuf,
-    /// Of a tar file: where its files are, and how long.
-    files: Option<HashMap<String, (u64, u64)>>,
+    place: Place,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Place {
+    /// In a folder, of which no link leads out: none is followed.
+    Folder(Dir),
+    /// In a tar file: where each begins, and how long it is.
+    Tar(HashMap<String, (u64, u64)>),
 }
 
 impl Bundle {
@@ -29,42 +39,80 @@ impl Bundle {
     /// passed over.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
-        let files = if metadata.is_dir() {
-            None
+        let place = if metadata.is_dir() {
+            let folder = Dir::open_ambient_dir(path, ambient_authority());
+            Place::Folder(folder.map_err(Error::io("read", path))?)
         } else if metadata.is_file() {
-            Some(list(path)?)
+            Place::Tar(list(path)?)
         } else {
             // Before it is opened: a fifo would wait for a writer.
             return Err(Error::NotAFile(path.to_owned()));
         };
         Ok(Self {
             path: path.to_owned(),
-            files,
+            place,
         })
     }
 
     /// Opens the file `name` and returns it with its size in bytes; `None` if it is not there.
     pub fn file(&self, name: &str) -> Result<Option<Content>, Error> {
-        let Some(files) = &self.files else {
-            let path = self.path.join(name);
-            let file = match platform::open_to_read(&path, false) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(source) => return Err(Error::io("read", &path)(source)),
-            };
-            let metadata = file.metadata().map_err(Error::io("read", &path))?;
-            if !metadata.is_file() {
-                return Err(Error::io("read", &path)(io::Error::other("not a file")));
+        match &self.place {
+            Place::Folder(folder) => {
+                let opened = open_in(folder, name).and_then(|file| {
+                    let size = file.metadata()?.len();
+                    Ok((file, size))
+                });
+                match opened {
+                    Ok((file, size)) => Ok(Some((Box::new(file), size))),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => {
+                        let source = match error.kind() {
+                            io::ErrorKind::InvalidInput => io::Error::other("not a regular file"),
+                            _ => error,
+                        };
+                        Err(Error::io("read", &self.path.join(name))(source))
+                    }
+                }
             }
-            return Ok(Some((Box::new(file), metadata.len())));
-        };
-        let Some((at, size)) = files.get(name).copied() else {
-            return Ok(None);
-        };
-        let mut file = File::open(&self.path).map_err(Error::io("read", &self.path))?;
-        file.seek(SeekFrom::Start(at))
-            .map_err(Error::io("read", &self.path))?;
-        Ok(Some((Box::new(file.take(size)), size)))
+            Place::Tar(files) => {
+                let Some((at, size)) = files.get(name).copied() else {
+                    return Ok(None);
+                };
+                let mut file = File::open(&self.path).map_err(Error::io("read", &self.path))?;
+                file.seek(SeekFrom::Start(at))
+                    .map_err(Error::io("read", &self.path))?;
+                Ok(Some((Box::new(file.take(size)), size)))
+            }
+        }
+    }
+
+    /// Returns the names of what lies in `folder` itself, in order: of all that is no folder, and
+    /// of the folders. The bundle's own is the empty name. Names that are no text are left out.
+    /// Only a bundle that is a folder tells.
+    pub fn names(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), Error> {
+        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        match &self.place {
+            Place::Folder(root) => {
+                let path = self.path.join(folder);
+                let listing = folder_in(root, folder).and_then(|it| it.entries());
+                for entry in listing.map_err(Error::io("read", &path))? {
+                    let entry = entry.map_err(Error::io("read", &path))?;
+                    let kind = entry.file_type().map_err(Error::io("read", &path))?;
+                    let Ok(name) = entry.file_name().into_string() else {
+                        continue;
+                    };
+                    let is_folder = kind.is_dir();
+                    if is_folder { &mut folders } else { &mut files }.push(name);
+                }
+            }
+            Place::Tar(_) => {
+                let is_file = io::ErrorKind::NotADirectory.into();
+                return Err(Error::io("list", &self.path)(is_file));
+            }
+        }
+        files.sort_unstable();
+        folders.sort_unstable();
+        Ok((files, folders))
     }
 
     /// Returns the content of the file `name`, which may have `limit` bytes at most.
@@ -84,6 +132,20 @@ impl Bundle {
         file.take(limit).read_to_end(&mut bytes).map_err(content)?;
         Ok(Some(bytes))
     }
+}
+
+/// Opens the folder `name` in `root`, one part after the other and never through a link.
+fn folder_in(root: &Dir, name: &str) -> io::Result<Dir> {
+    let parts = name.split('/').filter(|part| !part.is_empty());
+    parts.fold(root.try_clone(), |folder, part| {
+        platform::open_dir_no_follow(&folder?, Path::new(part))
+    })
+}
+
+/// Opens the regular file `name` in `root` in the same way.
+fn open_in(root: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
+    let (folder, name) = name.rsplit_once('/').unwrap_or(("", name));
+    platform::open_file_no_follow(&folder_in(root, folder)?, Path::new(name))
 }
 
 /// Returns with what a file is compressed, by its first bytes.

@@ -16,6 +16,7 @@ mod info;
 mod inspect;
 mod list;
 mod load;
+mod migrate;
 mod pack;
 mod prune;
 mod remove;
@@ -37,14 +38,15 @@ pub(crate) enum Command {
     CheckIgnore(check_ignore::Args),
     Completion(completion::Args),
     Dev(dev::Args),
-    Files(files::Args),
     Diff(diff::Args),
     Du(du::Args),
-    Info(info::Args),
+    Files(files::Args),
     History(history::Args),
+    Info(info::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Load(load::Args),
+    Migrate(migrate::Args),
     Pack(pack::Args),
     Prune(prune::Args),
     Remove(remove::Args),
@@ -66,14 +68,15 @@ impl Command {
             Self::CheckIgnore(args) => check_ignore::run(&args, context),
             Self::Completion(args) => completion::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
-            Self::Files(args) => files::run(&args, context),
-            Self::Info(args) => info::run(&args, context),
             Self::Diff(args) => diff::run(&args, context),
             Self::Du(args) => du::run(&args, context),
-            Self::Inspect(args) => inspect::run(&args, context),
+            Self::Files(args) => files::run(&args, context),
             Self::History(args) => history::run(&args, context),
+            Self::Info(args) => info::run(&args, context),
+            Self::Inspect(args) => inspect::run(&args, context),
             Self::List(args) => list::run(&args, context),
             Self::Load(args) => load::run(&args, context),
+            Self::Migrate(args) => migrate::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
             Self::Remove(args) => remove::run(&args, context),

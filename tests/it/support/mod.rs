@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses the part it needs")]
 
 pub(crate) mod foreign;
+pub(crate) mod kitops;
 pub(crate) mod kits;
 pub(crate) mod layout;
 pub(crate) mod output;
