@@ -206,7 +206,7 @@ fn print(report: &Report, dry_run: bool, context: &Context) -> Result<(), Failur
     }
     let kits = human::count(count(Outcome::Migrated) as u64, "kit");
     let bytes = human::bytes(report.bytes);
-    let here = count(Outcome::Present);
+    let here = human::number(count(Outcome::Present) as u64);
     context.ui.status(if dry_run {
         format!("Would migrate {kits} and copy {bytes}; {here} here already")
     } else {

@@ -87,28 +87,42 @@ pub fn plan(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let (mut report, kits) = choose(store, path, options, progress)?;
-    let mut counted = HashSet::new();
-    for (place, stored) in kits {
-        let planned = &mut report.kits[place];
-        if planned.outcome == Outcome::Left {
-            continue;
-        }
-        match lacking(store, &stored) {
-            Ok(blobs) => {
-                let is_whole = blobs.is_empty();
-                if !is_whole {
-                    planned.outcome = Outcome::Migrated;
-                }
-                for blob in blobs {
-                    if counted.insert(blob.digest) {
-                        report.stored += 1;
-                        report.bytes += blob.size;
-                    }
-                }
-            }
-            Err(error) if is_of_source(&error) => fail(&mut report, place, &stored, &error),
+    let (mut report, mut kits) = choose(store, path, options, progress)?;
+    kits.retain(|(place, _)| report.kits[*place].outcome != Outcome::Left);
+    let mut needed = Vec::new();
+    for (place, stored) in &kits {
+        match blobs(stored) {
+            Ok(blobs) => needed.push((*place, stored, blobs)),
+            Err(error) if is_of_source(&error) => fail(&mut report, *place, stored, &error),
             Err(error) => return Err(error),
+        }
+    }
+    // Asked once for all: what is known of the blobs here is read each time.
+    let here = store.unchanged(needed.iter().flat_map(|(_, _, blobs)| blobs))?;
+    let mut counted = HashSet::new();
+    for (place, stored, blobs) in needed {
+        let lacking: Vec<&Descriptor> = blobs
+            .iter()
+            .filter(|blob| !here.contains(&blob.digest))
+            .collect();
+        let opened = lacking.iter().try_for_each(|blob| {
+            stored.source.open(blob)?;
+            Ok(())
+        });
+        match opened {
+            Ok(()) if lacking.is_empty() => {}
+            Ok(()) => report.kits[place].outcome = Outcome::Migrated,
+            Err(error) if is_of_source(&error) => {
+                fail(&mut report, place, stored, &error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        for blob in lacking {
+            if counted.insert(blob.digest) {
+                report.stored += 1;
+                report.bytes += blob.size;
+            }
         }
     }
     Ok(report)
@@ -334,20 +348,11 @@ fn plain(kit: &Descriptor) -> Descriptor {
     Descriptor::new(&kit.media_type, kit.digest, kit.size)
 }
 
-/// Returns the blobs of a kit that would be copied, after looking that the source has them.
-fn lacking(store: &Store, stored: &StoredKit) -> Result<Vec<Descriptor>, Error> {
+/// Returns all blobs of a kit.
+fn blobs(stored: &StoredKit) -> Result<Vec<Descriptor>, Error> {
     let kit = plain(&stored.descriptor);
     let (manifest, _) = stored.source.manifest(&kit)?;
-    let blobs: Vec<Descriptor> = manifest.blobs().cloned().chain([kit]).collect();
-    let here = store.unchanged(&blobs)?;
-    let mut lacking = Vec::new();
-    for blob in blobs {
-        if !here.contains(&blob.digest) {
-            stored.source.open(&blob)?;
-            lacking.push(blob);
-        }
-    }
-    Ok(lacking)
+    Ok(manifest.blobs().cloned().chain([kit]).collect())
 }
 
 /// Tells whether something is wrong with one kit of the source, and not with the store or the work.
