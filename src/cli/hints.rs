@@ -235,9 +235,13 @@ impl From<ops::Error> for Failure {
             }
             E::Output(source) => output_failure(source),
             E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
-            E::NotABundle { .. } | E::Unsupported { .. } | E::NotALayout { .. } => {
-                plain(Kind::Failed)
+            E::WriteKitfile { source, .. } => {
+                Self::of(write_kind(source), &error).with_space_hint(source)
             }
+            E::KitfileExists { .. }
+            | E::NotABundle { .. }
+            | E::Unsupported { .. }
+            | E::NotALayout { .. } => plain(Kind::Failed),
             E::Store(_) | E::Archive(_) | E::Bundle(_) | E::Filter(_) | E::Chain(_) => {
                 match error {
                     E::Store(error) => error.into(),

@@ -179,6 +179,22 @@ impl Ui {
         asked.is_ok() && is_yes(&answer)
     }
 
+    /// Asks for one line, without the blanks around it; `None` if nobody is there to ask or the
+    /// input ends.
+    pub(crate) fn ask(&self, question: &str) -> Option<String> {
+        if !self.can_ask() {
+            return None;
+        }
+        let mut answer = String::new();
+        let asked = self.above_bars(|| {
+            io::stderr()
+                .write_all(format!("{} (Enter for none): ", escape(question)).as_bytes())?;
+            io::stdin().read_line(&mut answer)
+        });
+        let is_answered = asked.is_ok_and(|length| length > 0);
+        is_answered.then(|| answer.trim().to_owned())
+    }
+
     /// Tells that a step is done.
     pub(crate) fn status(&self, text: impl fmt::Display) {
         if self.shows(Level::Info) {

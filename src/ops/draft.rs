@@ -1,12 +1,15 @@
 //! Drafts a Kitfile for a directory that has none.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use super::Error;
+use super::{
+    Error,
+    licence::{self, Licence},
+};
 use crate::{
     archive::{
         ignore::IgnoreRules,
-        tree::Kind,
+        tree::{Kind, Tree},
         walk::{self, FollowLinks, Seen},
     },
     kitfile::{
@@ -16,6 +19,29 @@ use crate::{
     progress::Progress,
 };
 
+/// A Kitfile that nobody wrote.
+#[derive(Debug)]
+pub struct Draft {
+    /// The Kitfile.
+    pub kitfile: Kitfile,
+    /// What the licence files say; what is known stands in the Kitfile.
+    pub licence: Licence,
+    left_out: Vec<String>,
+}
+
+impl Draft {
+    /// Returns the draft if there is something in it.
+    pub fn not_empty(self, context: &Path) -> Result<Self, Error> {
+        if !self.kitfile.entries().is_empty() {
+            return Ok(self);
+        }
+        Err(Error::NothingToPack {
+            path: context.to_owned(),
+            left_out: self.left_out,
+        })
+    }
+}
+
 /// Drafts a Kitfile for `context`. What looks private is in none of its layers, as long as it is
 /// packed as a draft.
 pub fn run(
@@ -23,7 +49,7 @@ pub fn run(
     rules: &IgnoreRules,
     follow_links: FollowLinks,
     progress: &dyn Progress,
-) -> Result<Kitfile, Error> {
+) -> Result<Draft, Error> {
     let options = walk::Options {
         layers: &[".".to_owned()],
         foreign: &[],
@@ -40,33 +66,58 @@ pub fn run(
         }),
     };
     let found = walk::walk(context, &options, progress)?;
+    let listing = list(&found.tree);
+    let guess::Draft {
+        mut kitfile,
+        left_out,
+        licences,
+    } = guess::draft(&listing);
+    let licence = licence::of_files(context, &licences);
+    if let Licence::Known(identifier) = &licence {
+        kitfile.set_licence(identifier);
+    }
+    // What is left out of this Kitfile is told by the walk that packs it.
+    let left_out = left_out.into_iter();
+    Ok(Draft {
+        kitfile,
+        licence,
+        left_out: left_out
+            .map(|left| format!("`{}` ({})", left.path, left.reason))
+            .collect(),
+    })
+}
+
+/// Lists what a draft looks at: two levels of names, and what lies beside private files.
+fn list(tree: &Tree) -> Listing {
+    let mut split: HashSet<String> = HashSet::new();
     let mut listing = Listing::default();
-    for entry in found.tree.entries(0) {
-        let path = entry.path();
-        if path.split(|byte| *byte == b'/').nth(2).is_some() {
-            continue;
+    // A Kitfile is text: what has no name in it is in the layer of its folder.
+    let entries = || {
+        let entries = tree.entries(0);
+        entries.filter_map(|entry| Some((String::from_utf8(entry.path()).ok()?, entry)))
+    };
+    for (path, _) in entries() {
+        if guess::never_taken(&path).is_some() {
+            let mut above = path.as_str();
+            while let Some((folder, _)) = above.rsplit_once('/') {
+                if !split.insert(folder.to_owned()) {
+                    break;
+                }
+                above = folder;
+            }
         }
-        // A Kitfile is text: what has no name in it is in the layer of its folder.
-        if let Ok(path) = String::from_utf8(path) {
+    }
+    for (path, entry) in entries() {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if !folder.contains('/') || split.contains(folder) {
             listing.entries.push(ListedFile {
-                path,
                 size: entry.size(),
                 is_dir: entry.kind() == Kind::Folder,
+                path,
             });
         }
     }
-    let guess::Draft { kitfile, left_out } = guess::draft(&listing);
-    if kitfile.entries().is_empty() {
-        return Err(Error::NothingToPack {
-            path: context.to_owned(),
-            left_out: left_out
-                .into_iter()
-                .map(|left| format!("`{}` ({})", left.path, left.reason))
-                .collect(),
-        });
-    }
-    // What is left out of this Kitfile is told by the walk that packs it.
-    Ok(kitfile)
+    listing
 }
 
 /// Tells why a path stays out of a kit whose Kitfile nobody wrote.

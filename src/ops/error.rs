@@ -46,6 +46,21 @@ pub enum Error {
         /// What it holds but a draft never takes, each with the reason.
         left_out: Vec<String>,
     },
+    /// A directory that is to get a Kitfile has one.
+    // The reference's words, which scripts may look for.
+    #[error("Kitfile already exists at {}. Use '--force' to overwrite", .path.display())]
+    KitfileExists {
+        /// What goes by its name.
+        path: PathBuf,
+    },
+    /// A Kitfile cannot be written.
+    #[error("cannot write {}", .path.display())]
+    WriteKitfile {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A path that is a folder, where a file was asked for.
     #[error("`{path}` in {reference} is a folder")]
     IsFolder {

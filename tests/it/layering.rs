@@ -95,6 +95,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("zstd::", &["archive"]),
     ("granit_parser::", &["kitfile"]),
     ("serde_saphyr::", &["kitfile"]),
+    ("spdx::", &["ops"]),
 ];
 
 /// More than this in one file is more than one subject.

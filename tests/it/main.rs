@@ -23,6 +23,7 @@ mod golden; // kits that other tools made
 mod history; // what names pointed to
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it
+mod init; // a Kitfile for a directory
 mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod list; // the kits there are

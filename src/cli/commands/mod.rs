@@ -13,6 +13,7 @@ mod du;
 mod files;
 mod history;
 mod info;
+mod init;
 mod inspect;
 mod list;
 mod load;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Files(files::Args),
     History(history::Args),
     Info(info::Args),
+    Init(init::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Load(load::Args),
@@ -73,6 +75,7 @@ impl Command {
             Self::Files(args) => files::run(&args, context),
             Self::History(args) => history::run(&args, context),
             Self::Info(args) => info::run(&args, context),
+            Self::Init(args) => init::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),
             Self::List(args) => list::run(&args, context),
             Self::Load(args) => load::run(&args, context),

@@ -33,7 +33,9 @@ use crate::{
     glob::Pattern,
     kitfile::Kitfile,
     ops::{
-        draft, kit,
+        draft::{self, Draft},
+        kit,
+        licence::Licence,
         pack::{self, LayerFormat, Options, Prepared, Report},
     },
     progress::Progress,
@@ -241,11 +243,15 @@ fn read_kitfile(
     progress: &dyn Progress,
 ) -> Result<(Kitfile, bool), Failure> {
     let Some(parsed) = source.read()? else {
-        let kitfile = draft::run(&args.directory, rules, args.follow_links.into(), progress)?;
+        let draft = draft::run(&args.directory, rules, args.follow_links.into(), progress)?;
+        let Draft {
+            kitfile, licence, ..
+        } = draft.not_empty(&args.directory)?;
         context.ui.status(format_args!(
             "No Kitfile in {}: packing a draft of one",
             args.directory.display()
         ));
+        tell_licence(&licence, context);
         for line in kitfile.to_yaml().lines() {
             context.ui.debug(line);
         }
@@ -255,6 +261,15 @@ fn read_kitfile(
         context.ui.warn(warning);
     }
     Ok((parsed.kitfile, false))
+}
+
+/// Tells that the licence of a draft could not be told.
+pub(super) fn tell_licence(licence: &Licence, context: &Context) {
+    if let Licence::Unknown(reason) = licence {
+        // The reference's words, which scripts may look for.
+        let warning = format_args!("Unable to determine license type: {reason}");
+        context.ui.warn(warning);
+    }
 }
 
 fn created(args: &Args, context: &Context) -> Result<Option<String>, Failure> {

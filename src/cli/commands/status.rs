@@ -166,8 +166,8 @@ fn options(
                 kitfile: origins::Source::Drafted,
                 ..
             }) => {
-                let kitfile = draft::run(&args.directory, &rules, links.into(), progress)?;
-                (kitfile, Source::Drafted)
+                let draft = draft::run(&args.directory, &rules, links.into(), progress)?;
+                (draft.kitfile, Source::Drafted)
             }
             Some(
                 Event::Pack {

@@ -1,7 +1,9 @@
 //! Drafts a Kitfile for a directory that has none, from names and sizes alone.
 //!
 //! Files of the root and of its folders are told apart by their names; what lies deeper goes with
-//! its folder. Nothing that looks private is ever taken: see [`never_taken`].
+//! its folder. Nothing that looks private is ever taken: see [`never_taken`]. A folder that holds
+//! such a file, however deep, is named by its other parts, so that a written draft packs what the
+//! draft in memory does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +31,8 @@ pub struct ListedFile {
 }
 
 /// The root of a directory and the files and folders directly below its folders, in any order,
-/// but for what ignore rules keep out of a kit anyway. Deeper paths are not looked at.
+/// but for what ignore rules keep out of a kit anyway; also each path that is [`never_taken`], the
+/// folders above it, and all that lies directly in these. Other paths need not be there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The files and folders.
@@ -48,35 +51,51 @@ pub struct LeftOut {
 /// A Kitfile for a directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
-    /// The Kitfile; it is valid, and names no path that holds what was left out, as far as the
-    /// listing goes. Whoever packs it leaves out what is [`never_taken`] below it.
+    /// The Kitfile; it is valid, and names no path that holds what was left out.
     pub kitfile: Kitfile,
     /// What was left out, in the order of the paths.
     pub left_out: Vec<LeftOut>,
+    /// The files of the root that hold a licence, in the order of their names.
+    pub licences: Vec<String>,
+}
+
+impl Kitfile {
+    /// Records the licence of all that the directory of a draft holds where the reference does:
+    /// with the model, else with the only dataset, else with the only code, else with the package.
+    pub fn set_licence(&mut self, identifier: &str) {
+        let place = match (
+            &mut self.model,
+            self.datasets.as_mut_slice(),
+            self.code.as_mut_slice(),
+        ) {
+            (Some(model), _, _) => &mut model.license,
+            (None, [dataset], _) => &mut dataset.license,
+            (None, _, [code]) => &mut code.license,
+            _ => &mut self.package.license,
+        };
+        identifier.clone_into(place);
+    }
 }
 
 /// Drafts a Kitfile for the directory that `listing` shows.
 pub fn draft(listing: &Listing) -> Draft {
     let mut drafter = Drafter::default();
     let mut root = BTreeMap::new();
-    let mut below: BTreeMap<&str, Vec<&ListedFile>> = BTreeMap::new();
     for entry in &listing.entries {
-        match entry.path.split_once('/') {
+        match entry.path.rsplit_once('/') {
             None => drop(root.insert(entry.path.as_str(), entry)),
-            Some((folder, name)) if !name.contains('/') => {
-                below.entry(folder).or_default().push(entry);
-            }
-            Some(_) => {}
+            Some((folder, _)) => drafter.below.entry(folder).or_default().push(entry),
         }
+    }
+    for children in drafter.below.values_mut() {
+        children.sort_by(|a, b| a.path.cmp(&b.path));
     }
     root.retain(|_, entry| drafter.may_be_taken(entry));
     for entry in root.values().filter(|entry| !entry.is_dir) {
         drafter.root_file(entry);
     }
     for entry in root.values().filter(|entry| entry.is_dir) {
-        let mut children = below.remove(entry.path.as_str()).unwrap_or_default();
-        children.sort_by(|a, b| a.path.cmp(&b.path));
-        drafter.folder(&entry.path, &children);
+        drafter.folder(&entry.path);
     }
     drafter.finish()
 }
@@ -85,6 +104,9 @@ pub fn draft(listing: &Listing) -> Draft {
 struct Drafter<'a> {
     kitfile: Kitfile,
     left_out: Vec<LeftOut>,
+    licences: Vec<String>,
+    /// What lies directly in each folder, sorted.
+    below: BTreeMap<&'a str, Vec<&'a ListedFile>>,
     models: Vec<&'a ListedFile>,
     metadata: Vec<&'a ListedFile>,
     unknown: Vec<&'a str>,
@@ -112,6 +134,7 @@ impl<'a> Drafter<'a> {
             self.docs(path, "Readme file");
         } else if lower.starts_with("license") {
             self.docs(path, "License file");
+            self.licences.push(path.to_owned());
         } else {
             match kind(path) {
                 Kind::Model => self.models.push(file),
@@ -123,29 +146,38 @@ impl<'a> Drafter<'a> {
         }
     }
 
-    fn folder(&mut self, folder: &str, children: &[&'a ListedFile]) {
+    /// Returns the paths that stand for a folder: itself, or, if that would take what is left out
+    /// with it, its other parts.
+    fn parts_of(&mut self, folder: &str) -> Vec<String> {
         let before = self.left_out.len();
-        let children: Vec<&ListedFile> = children
-            .iter()
-            .copied()
-            .filter(|child| self.may_be_taken(child))
-            .collect();
-        let is_whole = self.left_out.len() == before;
-        if !is_whole && children.is_empty() {
+        let mut parts = Vec::new();
+        for child in self.below.get(folder).cloned().unwrap_or_default() {
+            if !self.may_be_taken(child) {
+                continue;
+            }
+            if child.is_dir {
+                parts.extend(self.parts_of(&child.path));
+            } else {
+                parts.push(child.path.clone());
+            }
+        }
+        if self.left_out.len() == before {
+            return vec![format!("{folder}/")];
+        }
+        parts
+    }
+
+    fn folder(&mut self, folder: &str) {
+        let paths = self.parts_of(folder);
+        if paths.is_empty() {
             return;
         }
-        // The folder itself, unless that would take what is left out with it.
-        let paths = || -> Vec<String> {
-            if is_whole {
-                return vec![format!("{folder}/")];
-            }
-            let slash = |child: &&ListedFile| if child.is_dir { "/" } else { "" };
-            children
-                .iter()
-                .map(|child| format!("{}{}", child.path, slash(child)))
-                .collect()
-        };
-        let add_all = |me: &mut Self, kind| paths().iter().for_each(|path| me.add(kind, path));
+        let children: Vec<&ListedFile> = self.below.get(folder).cloned().unwrap_or_default();
+        let children: Vec<&ListedFile> = children
+            .into_iter()
+            .filter(|child| never_taken(&child.path).is_none())
+            .collect();
+        let add_all = |me: &mut Self, kind| paths.iter().for_each(|path| me.add(kind, path));
         let is_skill = |child: &&ListedFile| {
             !child.is_dir && child.path[folder.len() + 1..].eq_ignore_ascii_case("skill.md")
         };
@@ -187,7 +219,7 @@ impl<'a> Drafter<'a> {
                 self.models.extend(of(Kind::Model));
                 let models: BTreeSet<String> =
                     of(Kind::Model).map(|model| model.path.clone()).collect();
-                let mut paths = paths();
+                let mut paths = paths.clone();
                 paths.retain(|path| !models.contains(path));
                 self.unclear.push(paths);
             }
@@ -263,6 +295,7 @@ impl<'a> Drafter<'a> {
         Draft {
             kitfile: self.kitfile,
             left_out: self.left_out,
+            licences: self.licences,
         }
     }
 }

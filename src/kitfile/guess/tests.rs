@@ -34,7 +34,9 @@ fn listing(paths: &[&str]) -> Listing {
 
 /// Shows a draft in one line: `model`, `+part`, `code:`, `data:`, `docs:`, `prompt:`, `mcp:`.
 fn shown(paths: &[&str]) -> String {
-    let Draft { kitfile, left_out } = draft(&listing(paths));
+    let Draft {
+        kitfile, left_out, ..
+    } = draft(&listing(paths));
     assert_eq!(kitfile.validate(), []);
     assert_eq!(kitfile.manifest_version, "1.0.0");
     let mut words = Vec::new();
@@ -231,7 +233,7 @@ proptest! {
     ) {
         let paths: Vec<&str> = paths.iter().map(|path| path.trim_start_matches('/')).collect();
         let entries = listing(&paths).entries;
-        let Draft { kitfile, left_out } = draft(&Listing { entries: entries.clone() });
+        let Draft { kitfile, left_out, .. } = draft(&Listing { entries: entries.clone() });
         prop_assert_eq!(kitfile.validate(), []);
         let named: Vec<_> = kitfile.entries().into_iter().map(|entry| entry.clean).collect();
         for left in &left_out {

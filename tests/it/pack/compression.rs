@@ -219,7 +219,7 @@ fn packing_again_writes_nothing_new() {
 fn bundles_of_servers_are_never_compressed() {
     let kit = Sandbox::new();
     kit.file("Kitfile", "mcpServers:\n  - name: a\n    path: a.mcpb\n");
-    kit.file("a.mcpb", super::kitfile::zip("manifest.json", b"{}"));
+    kit.file("a.mcpb", crate::support::kits::zip("manifest.json", b"{}"));
     let plain = pack(&kit, &[]);
     for arguments in [&["--compression", "zstd"][..], &["--layer-format", "raw"]] {
         assert_eq!(pack(&kit, arguments), plain);

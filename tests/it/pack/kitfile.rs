@@ -1,10 +1,10 @@
 //! Which Kitfile is used, and what each of its sections becomes.
 
-use std::{fs, io::Write as _};
+use std::fs;
 
 use snapbox::{assert_data_eq, str};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, kits::zip};
 
 /// Returns the manifest and the config of the kit `name`.
 fn kit_of(kit: &Sandbox, name: &str) -> (serde_json::Value, serde_json::Value) {
@@ -186,40 +186,6 @@ error: `tools/s.mcpb` is not an MCP bundle
     );
     kit.run(["unpack", "m:1", "-d", "out"]).success();
     assert_eq!(fs::read(kit.path("out/tools/s.mcpb")).unwrap(), bundle);
-}
-
-/// Returns a ZIP file that holds `name`, uncompressed.
-pub(super) fn zip(name: &str, content: &[u8]) -> Vec<u8> {
-    let mut crc = !0_u32;
-    for byte in content {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    let size = u32::try_from(content.len()).unwrap();
-    let length = u16::try_from(name.len()).unwrap();
-    let mut common = vec![10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
-    for number in [!crc, size, size] {
-        common.extend(number.to_le_bytes());
-    }
-    common.extend(length.to_le_bytes());
-    common.extend([0, 0]);
-    let mut out = b"PK\x03\x04".to_vec();
-    out.extend(&common);
-    out.write_all(name.as_bytes()).unwrap();
-    out.extend(content);
-    let directory = u32::try_from(out.len()).unwrap();
-    out.extend(b"PK\x01\x02\x0a\x00");
-    out.extend(&common);
-    out.extend([0; 14]);
-    out.extend(name.as_bytes());
-    let end = u32::try_from(out.len()).unwrap();
-    out.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
-    out.extend((end - directory).to_le_bytes());
-    out.extend(directory.to_le_bytes());
-    out.extend([0, 0]);
-    out
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Small kits in the store of a sandbox, and what can happen to them there.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use super::{Sandbox, sandbox::set_mode};
 
@@ -53,4 +53,38 @@ pub(crate) fn lose(kit: &Sandbox, digest: &str) {
 pub(crate) fn count_blobs(kit: &Sandbox) -> usize {
     let folder = kit.store().path().join("blobs/sha256");
     fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+/// Returns a ZIP file that holds `name`, uncompressed.
+pub(crate) fn zip(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut crc = !0_u32;
+    for byte in content {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    let size = u32::try_from(content.len()).unwrap();
+    let length = u16::try_from(name.len()).unwrap();
+    let mut common = vec![10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
+    for number in [!crc, size, size] {
+        common.extend(number.to_le_bytes());
+    }
+    common.extend(length.to_le_bytes());
+    common.extend([0, 0]);
+    let mut out = b"PK\x03\x04".to_vec();
+    out.extend(&common);
+    out.write_all(name.as_bytes()).unwrap();
+    out.extend(content);
+    let directory = u32::try_from(out.len()).unwrap();
+    out.extend(b"PK\x01\x02\x0a\x00");
+    out.extend(&common);
+    out.extend([0; 14]);
+    out.extend(name.as_bytes());
+    let end = u32::try_from(out.len()).unwrap();
+    out.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    out.extend((end - directory).to_le_bytes());
+    out.extend(directory.to_le_bytes());
+    out.extend([0, 0]);
+    out
 }
