@@ -7,7 +7,8 @@
 //!   [`digest`], [`progress`], [`suggest`], [`glob`], [`reference`](mod@reference), [`oci`],
 //!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`];
 //! - mechanisms, each of which talks to one thing outside and knows no other:
-//!   [`platform`] (what operating systems do differently), [`config`] (environment),
+//!   [`platform`] (what operating systems do differently), [`config`] (environment
+//!   and settings),
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
 //!   [`cache`] (what was found out before about files and layers), [`origins`] (which kit a
 //!   directory came from);

@@ -9,6 +9,7 @@ use super::{
     failure::Failure,
     help,
     progress::Look,
+    settings,
     template::Template,
     ui::{Colour, Level},
     usage,
@@ -156,7 +157,7 @@ pub(crate) fn shown_command() -> clap::Command {
 }
 
 /// Returns the command line as it is parsed: every switch takes `=true` and `=false`.
-fn parsed_command() -> clap::Command {
+pub(crate) fn parsed_command() -> clap::Command {
     lenient(shown_command())
 }
 
@@ -188,10 +189,19 @@ fn default_is_true(arg: &Arg) -> bool {
     arg.get_default_values().iter().any(|value| value == "true")
 }
 
-/// Understands a command line, without the program's name.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<Request, Failure> {
+/// Understands a command line, without the program's name. `command` is [`parsed_command`], with
+/// other defaults if there are settings.
+pub(crate) fn parse(arguments: &[OsString], command: clap::Command) -> Result<Request, Failure> {
+    let first = arguments
+        .iter()
+        .find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    if first.is_some_and(|it| it == "help")
+        && arguments.ends_with(&["help".into(), "environment".into()])
+    {
+        return Ok(Request::Help(settings::page(&shown_command()).into()));
+    }
     let arguments = || std::iter::once(OsString::from("kit")).chain(arguments.iter().cloned());
-    let result = parsed_command()
+    let result = command
         .try_get_matches_from(arguments())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
     let error = match result {
@@ -234,6 +244,23 @@ fn wants_json(matches: &clap::ArgMatches) -> bool {
     )
 }
 
+/// Returns the value of `--config` on a command line that is not understood yet.
+pub(crate) fn peek_config(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut found = None;
+    let mut rest = arguments.iter().take_while(|argument| *argument != "--");
+    while let Some(argument) = rest.next() {
+        if argument == "--config" {
+            found = rest.next().map(PathBuf::from);
+        } else if let Some(value) = argument
+            .to_str()
+            .and_then(|it| it.strip_prefix("--config="))
+        {
+            found = Some(value.into());
+        }
+    }
+    found
+}
+
 /// Returns the last value of `--flag` on a command line that could not be understood, so that the
 /// complaint takes the form that was asked for.
 pub(crate) fn peek<'a>(arguments: &'a [OsString], flag: &str) -> Option<&'a str> {
@@ -256,7 +283,7 @@ mod tests {
 
     fn parse_words(line: &str) -> Result<Request, Failure> {
         let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
-        parse(&words)
+        parse(&words, parsed_command())
     }
 
     fn global(line: &str) -> Global {

@@ -34,7 +34,10 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Registries", &["login", "logout", "push", "pull"]),
-    ("Other", &["cache", "completion", "version", "help"]),
+    (
+        "Other",
+        &["cache", "doctor", "completion", "version", "help"],
+    ),
 ];
 
 /// Returns the end of a command's help: what is done, and the line that does it. A test parses
@@ -74,7 +77,10 @@ pub(crate) fn grouped(root: Command) -> Command {
     }
     // Not `{all-args}`, which would list the commands once more.
     let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}\n\n");
-    text.push_str("`kit COMMAND --help` tells more, with examples.");
+    text.push_str(
+        "`kit COMMAND --help` tells more, with examples; `kit help environment` lists variables \
+         and settings.",
+    );
     root.help_template(StyledStr::from(text))
 }
 
@@ -123,7 +129,7 @@ mod tests {
                     .take_while(|it| !["|", ">", "#"].contains(&&**it))
                     .map(Into::into)
                     .collect();
-                if let Err(failure) = args::parse(&words) {
+                if let Err(failure) = args::parse(&words, args::parsed_command()) {
                     panic!("`{line}`: {}", failure.message);
                 }
                 seen += 1;

@@ -26,7 +26,9 @@ impl From<config::Error> for Failure {
                 "set {variable}, or name a folder with --config PATH or KITOPS_HOME"
             )),
             E::Absolute { .. } => Self::of(Kind::Failed, &error),
-            E::SourceDateEpoch { .. } => Self::of(Kind::Usage, &error),
+            E::SourceDateEpoch { .. } | E::BadFile { .. } => Self::of(Kind::Usage, &error),
+            E::FileTooLarge { .. } => Self::of(Kind::Limit, &error),
+            E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
         }
     }
 }

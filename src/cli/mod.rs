@@ -20,6 +20,7 @@ mod interrupt;
 mod kitfile_source;
 mod parents;
 mod progress;
+mod settings;
 mod table;
 mod template;
 mod ui;
@@ -36,6 +37,7 @@ use std::{
 };
 
 use args::{Cli, Request};
+use commands::Command;
 use failure::Failure;
 use interrupt::Interrupt;
 use progress::{Look, Reporter};
@@ -43,7 +45,7 @@ use ui::{Colour, Level, Ui};
 
 use crate::{
     cache::{Cache, Use},
-    config::Settings,
+    config::{Settings, file::File},
     digest::Digest,
     origins::{self, Event, Origin},
     store::{self, Store},
@@ -52,6 +54,8 @@ use crate::{
 /// What every command may use.
 struct Context {
     settings: Settings,
+    /// The file with settings, or why it has no effect.
+    settings_file: Result<Option<File>, Failure>,
     ui: Arc<Ui>,
     interrupt: Interrupt,
     look: Look,
@@ -116,8 +120,13 @@ impl Context {
 /// Runs the program on the arguments and the environment of the process.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let result = match args::parse(&arguments) {
-        Ok(Request::Run { cli, json }) => return run(*cli, json),
+    let result = match understand(&arguments) {
+        Ok((Request::Run { cli, json }, found)) => return run(*cli, found, json),
+        Ok((request, _)) => Ok(request),
+        Err(failure) => Err(failure),
+    };
+    let result = match result {
+        Ok(Request::Run { .. }) => Ok(()), // It ran.
         Ok(Request::Help(text)) => {
             let ui = early_ui(&arguments);
             if ui.colour_out() {
@@ -135,13 +144,55 @@ pub fn main() -> ExitCode {
     finish(&early_ui(&arguments), result, json)
 }
 
-fn run(cli: Cli, json: bool) -> ExitCode {
+/// What was found beside the command line.
+struct Found {
+    settings: Settings,
+    /// The file with settings, or why it has no effect.
+    file: Result<Option<File>, Failure>,
+}
+
+/// Understands the command line, with the defaults that the file in the home sets.
+fn understand(arguments: &[OsString]) -> Result<(Request, Found), Failure> {
+    let mut config = args::peek_config(arguments);
+    let mut again = true;
+    loop {
+        let settings = Settings::read(config.as_deref());
+        let mut file = settings.file().map_err(Failure::from);
+        let mut command = args::parsed_command();
+        if let Ok(Some(found)) = &file {
+            match settings::apply(command, found, settings.variables()) {
+                Ok(with_defaults) => command = with_defaults,
+                Err(failure) => {
+                    file = Err(failure);
+                    command = args::parsed_command();
+                }
+            }
+        }
+        let request = args::parse(arguments, command)?;
+        if let Request::Run { cli, .. } = &request {
+            if again && cli.global.config != config {
+                // Something else only looked like the flag, or it is not text.
+                config.clone_from(&cli.global.config);
+                again = false;
+                continue;
+            }
+            let needs_file = cli.command.as_ref().is_none_or(Command::needs_settings);
+            if let (Err(failure), true) = (&file, needs_file) {
+                return Err(failure.clone());
+            }
+        }
+        return Ok((request, Found { settings, file }));
+    }
+}
+
+fn run(cli: Cli, found: Found, json: bool) -> ExitCode {
     let Cli { global, command } = cli;
-    let settings = Settings::read(global.config.as_deref());
+    let Found { settings, file } = found;
     let look = global.look();
     let ui = Ui::new(&settings, global.level(), global.color, look == Look::Json);
     let context = Context {
         settings,
+        settings_file: file,
         ui: Arc::new(ui),
         interrupt: Interrupt::default(),
         look,

@@ -37,6 +37,14 @@ pub(crate) fn failure(error: &clap::Error, program: &clap::Command) -> Failure {
     failure
 }
 
+/// Returns what is wrong with a value that was not typed behind a flag, and what helps.
+pub(crate) fn bad_value(error: &clap::Error) -> (String, Vec<String>) {
+    let argument = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    let message = message(error).replace(&format!(" for '{argument}'"), "");
+    let hints = source(error).map(|bad| bad.hints.clone());
+    (message, hints.unwrap_or_else(|| suggestions(error)))
+}
+
 fn message(error: &clap::Error) -> String {
     if let Some(bad) = source(error) {
         return bad.message.clone();

@@ -12,6 +12,9 @@ use unix as system;
 mod other;
 #[cfg(not(unix))]
 use other as system;
+mod volume;
+
+pub use volume::{Ability, Volume, open_files_limit};
 
 use std::{
     borrow::Cow,

@@ -25,7 +25,7 @@
 //!
 //! The rooms: `lock` (who works with the store), `index`, `naming` and `names_log` (names), `blob` (reading),
 //! `writer` (adding), `identity` (what need not be read again), `needs` (what a kit consists of),
-//! `remove`, `prune`, `verify`, `usage`.
+//! `remove`, `prune`, `verify`, `usage`, `survey` (a look from outside).
 
 mod blob;
 mod error;
@@ -37,6 +37,7 @@ mod naming;
 mod needs;
 mod prune;
 mod remove;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -69,12 +70,13 @@ pub use lock::{Holder, ReadLock};
 pub use names_log::{Change, History};
 pub use prune::{PrunePlan, PruneReport};
 pub use remove::{Blob, DroppedKit, Left, RemovalPlan, RemovalReport, Selection};
+pub use survey::Survey;
 pub use usage::{KitUsage, Leftover, Problem, Usage};
 pub use verify::{DamagedBlob, MissingBlob, Scope, VerifyReport};
 pub use writer::{Committed, Presence, TempBlob, Trust, Writer};
 
 /// The newest layout that is understood here.
-const VERSION: u64 = 1;
+pub const VERSION: u64 = 1;
 
 /// How many names are suggested in place of one that does not exist.
 const SUGGESTIONS: usize = 5;

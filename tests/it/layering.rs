@@ -96,6 +96,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("granit_parser::", &["kitfile"]),
     ("serde_saphyr::", &["kitfile"]),
     ("spdx::", &["ops"]),
+    ("toml::", &["config"]),
 ];
 
 /// More than this in one file is more than one subject.

@@ -15,6 +15,7 @@ mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod diff; // comparing two kits
+mod doctor; // what a report of a problem needs
 mod du; // what kits take on the disk
 mod files; // what is in a kit
 mod foreign; // kits as other tools write them
@@ -38,6 +39,7 @@ mod reference_command_line; // what KitOps takes is taken, or listed as missing
 mod remove; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
+mod settings; // the file in the home, the environment
 mod sharing; // unpacking without copying
 mod spdx; // licence expressions, for `house`
 mod status; // a directory and the kit it came from

@@ -9,6 +9,7 @@ mod check_ignore;
 mod completion;
 mod dev;
 mod diff;
+mod doctor;
 mod du;
 mod files;
 mod history;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Completion(completion::Args),
     Dev(dev::Args),
     Diff(diff::Args),
+    Doctor(doctor::Args),
     Du(du::Args),
     Files(files::Args),
     History(history::Args),
@@ -61,6 +63,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Tells whether a file with settings that cannot be understood must stop the command. What
+    /// helps to mend it must go on.
+    pub(crate) const fn needs_settings(&self) -> bool {
+        !matches!(
+            self,
+            Self::Doctor(_) | Self::Version(_) | Self::Completion(_)
+        )
+    }
+
     /// Runs the command.
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
@@ -71,6 +82,7 @@ impl Command {
             Self::Completion(args) => completion::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
             Self::Diff(args) => diff::run(&args, context),
+            Self::Doctor(args) => doctor::run(&args, context),
             Self::Du(args) => du::run(&args, context),
             Self::Files(args) => files::run(&args, context),
             Self::History(args) => history::run(&args, context),

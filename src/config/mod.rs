@@ -1,4 +1,8 @@
-//! What the environment asks for. No other module reads environment variables.
+//! What the environment and `<home>/config.toml` ask for. No other module reads environment
+//! variables.
+
+pub mod file;
+mod variables;
 
 use std::{
     env,
@@ -7,10 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use variables::{ALL as VARIABLES, Variable};
+
 /// What flags and environment say about the whole run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     home: Home,
+    home_from: &'static str,
+    said: Vec<Variable>,
     source_date_epoch: Option<OsString>,
     /// Whether `NO_COLOR` is set to anything but nothing.
     pub no_color: bool,
@@ -43,6 +51,30 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// The file with settings cannot be read.
+    #[error("cannot read the settings in {}", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file with settings is longer than anybody writes.
+    #[error("the settings in {} are longer than 64 KiB", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file with settings cannot be understood.
+    #[error("{}, line {line}: {problem}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
     },
     /// `SOURCE_DATE_EPOCH` is not a number of seconds.
     #[error("SOURCE_DATE_EPOCH is `{value}`, not a number of seconds since 1970")]
@@ -82,15 +114,22 @@ impl Settings {
         lookup: impl Fn(&'static str) -> Option<OsString>,
     ) -> Self {
         // An empty variable counts as one that is not set, as in shells and in KitOps.
-        let lookup = |name| lookup(name).filter(|value| !value.is_empty());
-        let is_on = |name| lookup(name).is_some_and(|value| value != "0");
-        let term = lookup("TERM");
+        let lookup = |variable: Variable| lookup(variable.name).filter(|value| !value.is_empty());
+        let is_on = |variable| lookup(variable).is_some_and(|value| value != "0");
+        let term = lookup(variables::TERM);
+        let (home, home_from) = home(config, system, lookup);
         Self {
-            home: home(config, system, lookup),
-            source_date_epoch: lookup("SOURCE_DATE_EPOCH"),
-            no_color: lookup("NO_COLOR").is_some()
-                || lookup("CLICOLOR").is_some_and(|value| value == "0"),
-            force_color: is_on("CLICOLOR_FORCE"),
+            home,
+            home_from,
+            said: VARIABLES
+                .iter()
+                .copied()
+                .filter(|variable| lookup(*variable).is_some())
+                .collect(),
+            source_date_epoch: lookup(variables::SOURCE_DATE_EPOCH),
+            no_color: lookup(variables::NO_COLOR).is_some()
+                || lookup(variables::CLICOLOR).is_some_and(|value| value == "0"),
+            force_color: is_on(variables::CLICOLOR_FORCE),
             dumb_terminal: term.map_or(system != System::Windows, |term| term == "dumb"),
         }
     }
@@ -105,6 +144,21 @@ impl Settings {
             }),
             Home::Unknown(variable) => Err(Error::NoHome { variable }),
         }
+    }
+
+    /// Returns what told where the home is: `--config` or a variable.
+    pub const fn home_from(&self) -> &'static str {
+        self.home_from
+    }
+
+    /// Returns the variables that are set. Their values are nobody's business.
+    pub fn variables(&self) -> &[Variable] {
+        &self.said
+    }
+
+    /// Returns the settings in the home; `None` if there is no file with any, or no home.
+    pub fn file(&self) -> Result<Option<file::File>, Error> {
+        self.home().map_or(Ok(None), |home| file::read(&home))
     }
 
     /// Returns the time that stands for "now" in everything that is written, in seconds since
@@ -123,33 +177,35 @@ impl Settings {
     }
 }
 
+/// Returns where the home is, and what said so.
 fn home(
     config: Option<&Path>,
     system: System,
-    lookup: impl Fn(&'static str) -> Option<OsString>,
-) -> Home {
+    lookup: impl Fn(Variable) -> Option<OsString>,
+) -> (Home, &'static str) {
     if let Some(path) = config.filter(|path| !path.as_os_str().is_empty()) {
-        return Home::At(path.to_owned());
+        return (Home::At(path.to_owned()), "--config");
     }
-    if let Some(path) = lookup("KITOPS_HOME") {
-        return Home::At(path.into());
+    if let Some(path) = lookup(variables::KITOPS_HOME) {
+        return (Home::At(path.into()), variables::KITOPS_HOME.name);
     }
     let (variable, below) = match system {
-        System::Mac => ("HOME", "Library/Caches/kitops"),
-        System::Windows => ("LOCALAPPDATA", "kitops"),
+        System::Mac => (variables::HOME, "Library/Caches/kitops"),
+        System::Windows => (variables::LOCALAPPDATA, "kitops"),
         System::Other => {
             // The base directory specification tells programs to ignore a relative path here.
-            let data = lookup("XDG_DATA_HOME").map(PathBuf::from);
+            let data = lookup(variables::XDG_DATA_HOME).map(PathBuf::from);
             if let Some(data) = data.filter(|path| path.has_root()) {
-                return Home::At(data.join("kitops"));
+                return (Home::At(data.join("kitops")), variables::XDG_DATA_HOME.name);
             }
-            ("HOME", ".local/share/kitops")
+            (variables::HOME, ".local/share/kitops")
         }
     };
-    match lookup(variable) {
+    let home = match lookup(variable) {
         Some(base) => Home::At(Path::new(&base).join(below)),
-        None => Home::Unknown(variable),
-    }
+        None => Home::Unknown(variable.name),
+    };
+    (home, variable.name)
 }
 
 #[cfg(test)]
@@ -201,6 +257,55 @@ mod tests {
             let home = settings(*config, *system, variables).home().unwrap();
             assert_eq!(home, Path::new(expected), "{config:?} {variables:?}");
         }
+    }
+
+    #[test]
+    fn every_variable_of_the_page_is_read_and_no_other() {
+        let read = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        for system in [System::Mac, System::Windows, System::Other] {
+            for relative in ["", "x"] {
+                home(None, system, |variable| {
+                    read.borrow_mut().insert(variable.name);
+                    Some(relative.into()).filter(|it: &OsString| !it.is_empty())
+                });
+            }
+        }
+        // What decides other things than the home shows in the settings.
+        let plain = format!(
+            "{:?}",
+            Settings {
+                said: Vec::new(),
+                ..settings(None, System::Other, &[])
+            }
+        );
+        for variable in VARIABLES {
+            for value in ["0", "1", "dumb"] {
+                let set = settings(
+                    None,
+                    System::Other,
+                    &[
+                        (variable.name, value),
+                        (
+                            "TERM",
+                            if variable.name == "TERM" {
+                                value
+                            } else {
+                                "dumb"
+                            },
+                        ),
+                    ],
+                );
+                let set = Settings {
+                    said: Vec::new(),
+                    ..set
+                };
+                if format!("{set:?}") != plain {
+                    read.borrow_mut().insert(variable.name);
+                }
+            }
+        }
+        let page: std::collections::BTreeSet<&str> = VARIABLES.iter().map(|it| it.name).collect();
+        assert_eq!(*read.borrow(), page);
     }
 
     #[test]

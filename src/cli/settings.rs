@@ -1,0 +1,391 @@
+//! Which flags the file with settings may set, and the page that tells about them.
+//!
+//! A key is a flag without its dashes. A setting is a flag's default: what is typed goes before
+//! it. Flags that name something, delete something or shape a result are no settings: a command
+//! must not do another thing, or break a script, on the next machine.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, ArgAction, Command};
+
+use super::{
+    failure::{Failure, Kind},
+    usage,
+};
+use crate::{
+    config::{
+        VARIABLES, Variable,
+        file::{Entry, FILE_NAME, File},
+    },
+    suggest::closest,
+};
+
+/// The global flags that are settings.
+const GLOBAL: &[&str] = &["log-level", "progress", "quiet", "color", "lock-timeout"];
+
+/// The flags of each command that are settings.
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("init", &["follow-links"]),
+    ("check", &["strict"]),
+    (
+        "pack",
+        &[
+            "compression",
+            "layer-format",
+            "strict",
+            "follow-links",
+            "keep-modes",
+            "executable",
+            "no-cache",
+            "created",
+            "threads",
+        ],
+    ),
+    ("status", &["no-cache", "threads"]),
+    ("unpack", &["threads", "link"]),
+    ("prune", &["older-than"]),
+];
+
+/// Makes what `file` sets the defaults of `command`'s flags. What one of the variables `said`
+/// decides stays as it is.
+pub(super) fn apply(
+    mut command: Command,
+    file: &File,
+    said: &[Variable],
+) -> Result<Command, Failure> {
+    for entry in &file.entries {
+        let failure = |problem: String| {
+            let place = format!("{}, line {}", file.path.display(), entry.line);
+            Failure::new(Kind::Usage, format!("{place}: {problem}"))
+        };
+        let known = keys(entry).map_err(|(problem, near)| {
+            with_hint(
+                failure(problem),
+                near.map(|near| format!("did you mean `[{near}]`?")),
+            )
+        })?;
+        if !known.contains(&entry.key.as_str()) {
+            return Err(unknown(&command, entry, known, failure));
+        }
+        let holder = match &entry.table {
+            Some(table) => command.find_subcommand(table),
+            None => Some(&command),
+        };
+        let arg = holder
+            .and_then(|holder| flag(holder, &entry.key))
+            .expect("a test looks for the flag of each setting");
+        check(arg, entry).map_err(|(problem, hints)| {
+            let mut failure = failure(format!("{}: {problem}", shown(entry)));
+            failure.hints = hints;
+            failure
+        })?;
+        let is_key = |variable: &Variable| variable.beats == Some(entry.key.as_str());
+        if entry.table.is_none() && said.iter().any(is_key) {
+            continue;
+        }
+        let id = arg.get_id().clone();
+        let set = |arg: Arg| arg.default_values(entry.values.clone());
+        command = match &entry.table {
+            Some(table) => command.mut_subcommand(table, |inner| inner.mut_arg(id, set)),
+            None => command.mut_arg(id, set),
+        };
+    }
+    Ok(command)
+}
+
+/// Returns the keys that may stand where `entry` does, or why there are none and what may have
+/// been meant.
+fn keys(entry: &Entry) -> Result<&'static [&'static str], (String, Option<&'static str>)> {
+    let Some(table) = &entry.table else {
+        return Ok(GLOBAL);
+    };
+    match COMMANDS.iter().find(|(name, _)| name == table) {
+        Some((_, keys)) => Ok(keys),
+        None => Err((
+            format!("there are no settings for `{table}`"),
+            closest(table, COMMANDS.iter().map(|(name, _)| *name)),
+        )),
+    }
+}
+
+fn flag<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(key))
+}
+
+fn shown(entry: &Entry) -> String {
+    match &entry.table {
+        Some(table) => format!("`{}` in [{table}]", entry.key),
+        None => format!("`{}`", entry.key),
+    }
+}
+
+fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure.hint("`kit help environment` lists the settings there are"),
+    }
+}
+
+/// Says that a key is none, and what may have been meant.
+fn unknown(
+    command: &Command,
+    entry: &Entry,
+    known: &[&str],
+    failure: impl Fn(String) -> Failure,
+) -> Failure {
+    let key = entry.key.as_str();
+    let holder = match &entry.table {
+        Some(table) => command.find_subcommand(table),
+        None => Some(command),
+    };
+    if holder.is_some_and(|holder| flag(holder, key).is_some()) {
+        return failure(format!("{} is no setting", shown(entry)))
+            .hint(format!("--{key} can only be typed"));
+    }
+    let elsewhere = COMMANDS.iter().find(|(_, keys)| keys.contains(&key));
+    let hint = if let Some((table, _)) = elsewhere.filter(|_| entry.table.is_none()) {
+        Some(format!("write it below `[{table}]`"))
+    } else if GLOBAL.contains(&key) {
+        Some("write it above the first `[…]`: it is for all commands".to_owned())
+    } else {
+        closest(key, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+    };
+    with_hint(
+        failure(format!("there is no setting {}", shown(entry))),
+        hint,
+    )
+}
+
+/// Tells what is wrong with the values of `entry` for the flag `arg`, and what helps.
+fn check(arg: &Arg, entry: &Entry) -> Result<(), (String, Vec<String>)> {
+    let takes_many = matches!(arg.get_action(), ArgAction::Append);
+    if entry.values.len() != 1 && !takes_many {
+        return Err(("takes one value".to_owned(), Vec::new()));
+    }
+    // The flag alone: what it conflicts with is not there.
+    let alone = Arg::new("value")
+        .long("value")
+        .action(arg.get_action().clone())
+        .value_parser(arg.get_value_parser().clone());
+    let typed = entry.values.iter().map(|value| format!("--value={value}"));
+    Command::new("kit")
+        .no_binary_name(true)
+        .arg(alone)
+        .try_get_matches_from(typed)
+        .map(drop)
+        .map_err(|error| usage::bad_value(&error))
+}
+
+/// Returns the page about the environment and the settings: `kit help environment`.
+pub(super) fn page(command: &Command) -> String {
+    let mut text = "What is typed goes before the environment, the environment before the file \
+                    with settings,\nand that before what is built in.\n\nEnvironment:\n"
+        .to_owned();
+    for variable in VARIABLES {
+        row(&mut text, variable.name, variable.what);
+    }
+    let _ = write!(
+        text,
+        "\nSettings, in the file `{FILE_NAME}` in the home: flags without their dashes. For all \
+         commands:\n"
+    );
+    let mut rows = |title: String, holder: &Command, keys: &[&str]| {
+        text.push_str(&title);
+        for key in keys {
+            let help = flag(holder, key).and_then(Arg::get_help);
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            row(&mut text, key, &help);
+        }
+    };
+    rows(String::new(), command, GLOBAL);
+    for (name, keys) in COMMANDS {
+        if let Some(holder) = command.find_subcommand(name) {
+            rows(format!("\n[{name}]\n"), holder, keys);
+        }
+    }
+    text.push_str(
+        "\nExample:\n  log-level = \"warn\"\n\n  [pack]\n  threads = 4\n  keep-modes = true\n\n\
+         `kit doctor` tells which are in force, and from where.\n",
+    );
+    text
+}
+
+/// Writes a name and what it means, in lines of at most 100 characters.
+fn row(text: &mut String, name: &str, what: &str) {
+    const COLUMN: usize = 21;
+    let _ = write!(text, "  {name:<17} ");
+    let mut width = COLUMN;
+    for word in what.split(' ') {
+        if width + 1 + word.chars().count() > 100 {
+            let _ = write!(text, "\n{:width$}", "", width = COLUMN - 1);
+            width = COLUMN;
+        }
+        let _ = write!(text, " {word}");
+        width += 1 + word.chars().count();
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{
+        super::args::{parsed_command, shown_command},
+        *,
+    };
+    use crate::config::file;
+
+    /// The flags that name, delete or shape a result: each new flag must be put here or among the
+    /// settings.
+    const TYPED: &[&str] = &[
+        // for all commands
+        "config",
+        "verbose",
+        "version",
+        "help",
+        "format",
+        // what is meant
+        "file",
+        "tag",
+        "name",
+        "desc",
+        "author",
+        "dir",
+        "filter",
+        "include",
+        "exclude",
+        "output",
+        "layout",
+        "context",
+        "ready-file",
+        // what is deleted or replaced
+        "force",
+        "all",
+        "yes",
+        "overwrite",
+        "ignore-existing",
+        "repair",
+        // what comes out
+        "dry-run",
+        "exit-code",
+        "folders",
+        "no-descriptions",
+        "show-update-notifications",
+        // the old names of filters
+        "kitfile",
+        "model",
+        "code",
+        "datasets",
+        "docs",
+    ];
+
+    fn message(text: &str) -> String {
+        let file = file::parse(Path::new("c.toml"), text).unwrap();
+        match apply(parsed_command(), &file, &[]) {
+            Ok(_) => String::new(),
+            Err(failure) => failure.render(false),
+        }
+    }
+
+    #[test]
+    fn every_flag_is_a_setting_or_can_only_be_typed() {
+        fn walk(command: &Command, path: &str) {
+            let settings = match path {
+                "" => Some(GLOBAL),
+                path => COMMANDS.iter().find(|(it, _)| *it == path).map(|it| it.1),
+            };
+            for long in command.get_arguments().filter_map(Arg::get_long) {
+                let is_setting = settings.is_some_and(|keys| keys.contains(&long));
+                let is_typed = TYPED.contains(&long);
+                assert!(
+                    is_setting != is_typed,
+                    "put --{long} of `kit {path}` among the settings, or into TYPED"
+                );
+            }
+            for inner in command
+                .get_subcommands()
+                .filter(|it| it.get_name() != "dev")
+            {
+                walk(inner, format!("{path} {}", inner.get_name()).trim());
+            }
+        }
+        walk(&shown_command(), "");
+    }
+
+    #[test]
+    fn every_setting_has_its_flag() {
+        let command = parsed_command();
+        for key in GLOBAL {
+            assert!(flag(&command, key).is_some(), "{key}");
+        }
+        for (name, keys) in COMMANDS {
+            let command = command.find_subcommand(name).unwrap();
+            for key in *keys {
+                assert!(flag(command, key).is_some(), "{name} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_file_and_the_key_and_what_helps() {
+        for (text, expected) in [
+            (
+                "log-level = \"warn\"\n[pack]\nthreads = 2\nkeep-modes = true\n",
+                "",
+            ),
+            (
+                "\nlog-level = 'loud'",
+                "error: c.toml, line 2: `log-level`: invalid log level 'loud'. Options are 'trace', 'debug', 'info', 'warn', 'error'",
+            ),
+            (
+                "progress = 'fansy'",
+                "error: c.toml, line 1: `progress`: invalid value 'fansy'\nhint: did you mean 'fancy'?\nhint: possible values: auto, none, plain, fancy, json",
+            ),
+            (
+                "[pack]\nthreads = 0",
+                "error: c.toml, line 2: `threads` in [pack]: '0' is not a number of threads\nhint: write a whole number, 1 or more",
+            ),
+            (
+                "quiet = 'maybe'",
+                "error: c.toml, line 1: `quiet`: 'maybe' is neither true nor false",
+            ),
+            (
+                "quiet = []",
+                "error: c.toml, line 1: `quiet`: takes one value",
+            ),
+            (
+                "loglevel = 1",
+                "error: c.toml, line 1: there is no setting `loglevel`\nhint: did you mean `log-level`?",
+            ),
+            (
+                "threads = 1",
+                "error: c.toml, line 1: there is no setting `threads`\nhint: write it below `[pack]`",
+            ),
+            (
+                "[pack]\nquiet = true",
+                "error: c.toml, line 2: there is no setting `quiet` in [pack]\nhint: write it above the first `[…]`: it is for all commands",
+            ),
+            (
+                "[remove]\nforce = true",
+                "error: c.toml, line 2: there are no settings for `remove`\nhint: `kit help environment` lists the settings there are",
+            ),
+            (
+                "[pakc]\nthreads = 1",
+                "error: c.toml, line 2: there are no settings for `pakc`\nhint: did you mean `[pack]`?",
+            ),
+            (
+                "[pack]\ntag = 'x'",
+                "error: c.toml, line 2: `tag` in [pack] is no setting\nhint: --tag can only be typed",
+            ),
+            (
+                "config = '/x'",
+                "error: c.toml, line 1: `config` is no setting\nhint: --config can only be typed",
+            ),
+        ] {
+            assert_eq!(message(text), expected, "{text}");
+        }
+    }
+}
