@@ -257,6 +257,8 @@ mod tests {
         "filter",
         "include",
         "exclude",
+        "kit",
+        "only",
         "output",
         "layout",
         "context",
@@ -272,6 +274,8 @@ mod tests {
         "dry-run",
         "exit-code",
         "folders",
+        "files",
+        "limit",
         "no-descriptions",
         "show-update-notifications",
         // the old names of filters
