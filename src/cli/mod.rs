@@ -117,6 +117,12 @@ impl Context {
     }
 }
 
+/// Returns the whole command line as help shows it: switches take no values here. Manual pages and
+/// `docs/cli.md` are made of it.
+pub fn command() -> clap::Command {
+    args::shown_command()
+}
+
 /// Runs the program on the arguments and the environment of the process.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();

@@ -35,6 +35,7 @@ mod pack; // `kit pack`
 mod prune; // freeing what nothing needs
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
+mod reference; // docs/cli.md and the manual pages are what the program says of itself
 mod reference_command_line; // what KitOps takes is taken, or listed as missing
 mod remove; // taking names and kits away
 mod reproducible; // one tree, one digest
