@@ -11,6 +11,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod escape;
 mod failure;
 mod help;
@@ -48,6 +49,7 @@ use crate::{
     config::{Settings, file::File},
     digest::Digest,
     origins::{self, Event, Origin},
+    progress::Silent,
     store::{self, Store},
 };
 
@@ -126,6 +128,10 @@ pub fn command() -> clap::Command {
 /// Runs the program on the arguments and the environment of the process.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    if let Some(completion) = completion(&arguments) {
+        let ui = early_ui(&[]);
+        return finish(&ui, ui.out(completion), false);
+    }
     let result = match understand(&arguments) {
         Ok((Request::Run { cli, json }, found)) => return run(*cli, found, json),
         Ok((request, _)) => Ok(request),
@@ -189,6 +195,27 @@ fn understand(arguments: &[OsString]) -> Result<(Request, Found), Failure> {
         }
         return Ok((request, Found { settings, file }));
     }
+}
+
+/// Answers the script of a shell that asks how a line could go on. Nothing is complained about, waited
+/// for or made: the user is still typing.
+fn completion(arguments: &[OsString]) -> Option<String> {
+    let (first, words) = arguments.split_first()?;
+    let with_descriptions = match first.to_str()? {
+        "__complete" => true,
+        "__completeNoDesc" => false,
+        _ => return None,
+    };
+    let names = |config: Option<PathBuf>| {
+        let home = Settings::read(config.as_deref()).home().ok();
+        let store =
+            home.and_then(|home| Store::open(&home.join("store"), store::Options::default()).ok());
+        store
+            .and_then(|store| store.entries(&Silent).ok())
+            .unwrap_or_default()
+    };
+    let completion = complete::complete(&args::shown_command(), words, names);
+    Some(completion.lines(with_descriptions))
 }
 
 fn run(cli: Cli, found: Found, json: bool) -> ExitCode {

@@ -260,25 +260,6 @@ Freed 2.0 KiB
 }
 
 #[test]
-fn completions_exist_for_four_shells() {
-    for shell in ["bash", "zsh", "fish", "powershell"] {
-        let with = shown(&format!("completion {shell}"));
-        let without = shown(&format!("completion {shell} --no-descriptions"));
-        for text in [&with, &without] {
-            assert!(
-                text.contains("completion") && text.contains("show-update-notifications"),
-                "{text}"
-            );
-            assert!(!text.contains("[stderr]"), "{text}");
-        }
-        assert!(
-            !without.contains("Print the version of the program"),
-            "{without}"
-        );
-    }
-}
-
-#[test]
 fn without_a_home_only_what_needs_one_fails() {
     let folder = tempfile::tempdir().unwrap();
     let run = |line: &str| text(&command(folder.path(), line).env_clear().output().unwrap());

@@ -86,7 +86,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("process::exit", &[]),
     ("env::var", &["config"]),
     ("clap::", &["cli"]),
-    ("clap_complete::", &["cli"]),
     ("indicatif::", &["cli"]),
     ("anstyle::", &["cli"]),
     ("signal_hook::", &["cli"]),

@@ -1,10 +1,8 @@
 //! `kit completion`
 
-use clap_complete::Shell;
+use crate::cli::{Context, failure::Failure, help::examples};
 
-use crate::cli::{Context, args, failure::Failure, help::examples};
-
-/// Print a script that completes commands and flags in a shell
+/// Print a script that completes commands, flags and names of kits in a shell
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Complete in this bash", "kit completion bash > /tmp/kit.bash && . /tmp/kit.bash"),
@@ -28,28 +26,19 @@ enum Name {
     Powershell,
 }
 
-/// Prints the script.
+/// Prints the script. It asks the program for everything, so there is one for all versions.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let shell = match args.shell {
-        Name::Bash => Shell::Bash,
-        Name::Zsh => Shell::Zsh,
-        Name::Fish => Shell::Fish,
-        Name::Powershell => Shell::PowerShell,
+    let script = match args.shell {
+        Name::Bash => include_str!("completion/kit.bash"),
+        Name::Zsh => include_str!("completion/kit.zsh"),
+        Name::Fish => include_str!("completion/kit.fish"),
+        Name::Powershell => include_str!("completion/kit.ps1"),
     };
-    let mut command = args::shown_command();
     if args.no_descriptions {
-        command = without_descriptions(command);
+        context
+            .ui
+            .out(script.replace("__complete ", "__completeNoDesc "))
+    } else {
+        context.ui.out(script)
     }
-    // The generator panics when it cannot write, so it writes to memory.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "kit", &mut script);
-    context.ui.write_out(&script)
-}
-
-fn without_descriptions(command: clap::Command) -> clap::Command {
-    command
-        .about(None::<&str>)
-        .long_about(None::<&str>)
-        .mut_args(|arg| arg.help(None::<&str>).long_help(None::<&str>))
-        .mut_subcommands(without_descriptions)
 }

@@ -29,7 +29,7 @@ use crate::{
 ]))]
 pub(crate) struct Args {
     /// Tar file or folder, and the name, tag or digest of one kit in it
-    #[arg(value_name = "PATH[:NAME]")]
+    #[arg(value_name = "PATH[:NAME]", value_hint = clap::ValueHint::AnyPath)]
     source: String,
     /// Name that the kit gets, with any number of tags: REPOSITORY[:TAG[,TAG...]]
     #[arg(short, long, value_name = "NAME", value_parser = references)]

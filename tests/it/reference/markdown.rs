@@ -9,7 +9,7 @@ use super::{Page, exit_codes};
 const HEAD: &str = "\
 # Command line
 
-Every command, argument and flag, written from the program itself (`cargo test --test it reference` compares them).
+Every command, argument and flag, written from the program itself (`cargo test --test it reference::` compares them).
 The same is in the manual pages in `docs/man`, and in `kit COMMAND --help`. [format.md](format.md) tells
 what they print for programs.
 

@@ -1,6 +1,6 @@
 //! `docs/cli.md` and `docs/man/*.1` are written from the command line as the program has it.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test it reference` writes them anew, and deletes pages of
+//! `SNAPSHOTS=overwrite cargo test --test it reference::` writes them anew, and deletes pages of
 //! commands that are gone.
 
 mod manual;
@@ -150,7 +150,7 @@ fn the_reference_and_the_manual_pages_are_what_the_program_says() {
     }
     assert!(
         faults.is_empty(),
-        "{}\n`SNAPSHOTS=overwrite cargo test --test it reference` writes them",
+        "{}\n`SNAPSHOTS=overwrite cargo test --test it reference::` writes them",
         faults.join("\n")
     );
 }

@@ -102,9 +102,15 @@ impl Sandbox {
 
     /// Returns `kit` with `args`, ready to be started, for tests that do more than wait.
     pub(crate) fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kit"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_kit"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Returns another program that sees what `kit` would see.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(&self.work)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
