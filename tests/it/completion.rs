@@ -1,16 +1,13 @@
 //! What shells offer while a line is typed: the program's answers, and the scripts in real shells.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
 use crate::support::{Sandbox, have, kits::pack};
 
-/// The path of the program's folder, so that `kit` is found as a user's is.
+/// A sandbox whose shells find `kit`.
 fn sandbox() -> Sandbox {
     let mut kit = Sandbox::new();
-    let program = Path::new(env!("CARGO_BIN_EXE_kit")).parent().unwrap();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let paths = std::iter::once(program.to_owned()).chain(std::env::split_paths(&path));
-    kit.env("PATH", std::env::join_paths(paths).unwrap());
+    kit.find_kit();
     kit
 }
 
@@ -171,13 +168,11 @@ fn bash_passes_words_as_the_shell_would() {
         .unwrap();
     }
     for quoted in ["'an other home'", "\"an other home\"", "an\\ other\\ home"] {
-        let script = format!(
-            "source completion; COMP_WORDBREAKS=' :'; KITOPS_HOME=/nowhere; read -r COMP_LINE; \
-             COMP_POINT=${{#COMP_LINE}}; _kit; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        );
+        let script = "source completion; COMP_WORDBREAKS=' :'; KITOPS_HOME=/nowhere; read -r COMP_LINE; \
+             COMP_POINT=${#COMP_LINE}; _kit; printf '%s\\n' \"${COMPREPLY[@]}\"";
         kit.file("completion", kit.run(["completion", "bash"]).success());
         let mut command = kit.program("bash");
-        command.args(["--norc", "-c", &script]);
+        command.args(["--norc", "-c", script]);
         let line = format!("kit --config {quoted} info team/net:pr\n");
         assert_eq!(
             kit.finish(command, line.as_bytes()).success(),

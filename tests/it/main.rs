@@ -22,6 +22,7 @@ mod files; // what is in a kit
 mod foreign; // kits as other tools write them
 mod format_page; // docs/format.md tells what is written
 mod golden; // kits that other tools made
+mod guide; // the session it prints
 mod history; // what names pointed to
 mod house; // what holds for every file: licences, white space, links, the changelog
 mod info; // the Kitfile of a kit, and parts of it

@@ -62,7 +62,7 @@ pub(super) fn write(page: &Page, pages: &[Page]) -> String {
     let mut begun = false;
     let lines = lines.filter(|line| {
         begun |= line.starts_with(".TH");
-        !line.is_empty() && !(begun && line.contains(".ds Aq "))
+        !line.is_empty() && (!begun || !line.contains(".ds Aq "))
     });
     let mut lines: Vec<&str> = lines.collect();
     lines.dedup_by(|a, b| a == b && *a == ".br");

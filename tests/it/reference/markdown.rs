@@ -10,8 +10,8 @@ const HEAD: &str = "\
 # Command line
 
 Every command, argument and flag, written from the program itself (`cargo test --test it reference::` compares them).
-The same is in the manual pages in `docs/man`, and in `kit COMMAND --help`. [format.md](format.md) tells
-what they print for programs.
+The same is in the manual pages in `docs/man`, and in `kit COMMAND --help`. [The guide](guide.md) shows
+how they work together, [format.md](format.md) what they print for programs.
 
 Every switch takes `=true` and `=false`; global options stand before or after the command.
 ";

@@ -1,6 +1,7 @@
 //! What tests are built from. Nothing here knows how the program works inside.
 #![allow(dead_code, reason = "each test file uses the part it needs")]
 
+pub(crate) mod console;
 pub(crate) mod foreign;
 pub(crate) mod kitops;
 pub(crate) mod kits;

@@ -58,6 +58,14 @@ impl Sandbox {
         self.environment.push((name.into(), value.into()));
     }
 
+    /// Makes `kit` a program that shells find.
+    pub(crate) fn find_kit(&mut self) {
+        let program = Path::new(env!("CARGO_BIN_EXE_kit")).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(program.to_owned()).chain(std::env::split_paths(&path));
+        self.env("PATH", std::env::join_paths(paths).unwrap());
+    }
+
     /// Returns the program's home.
     pub(crate) fn home(&self) -> &Path {
         &self.home
