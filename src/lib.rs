@@ -26,6 +26,7 @@ pub mod config;
 pub mod digest;
 pub mod filter;
 pub mod glob;
+pub mod http;
 pub mod kitfile;
 pub mod oci;
 pub mod ops;

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Mechanisms: each talks to one thing outside.
     ("platform", &[]),
     ("config", &[]),
+    ("http", &[]),
     ("archive", &["digest", "glob", "platform", "progress"]),
     (
         "store",
@@ -96,6 +97,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde_saphyr::", &["kitfile"]),
     ("spdx::", &["ops"]),
     ("toml::", &["config"]),
+    ("reqwest::", &["http"]),
+    ("rustls::", &["http"]),
+    ("webpki_root_certs::", &["http"]),
+    ("tokio::", &["cli", "http", "registry"]),
+    ("rpassword::", &["cli"]),
+    ("zeroize::", &["credentials"]),
+    ("base64::", &["credentials", "http"]),
+    ("fastrand::", &["credentials", "http"]),
 ];
 
 /// More than this in one file is more than one subject.

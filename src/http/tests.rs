@@ -1,0 +1,158 @@
+//! The client against a server of a few lines, with a clock that only counts.
+
+use std::{
+    future::{Future, ready},
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use super::*;
+
+#[derive(Default)]
+struct Counting(Mutex<Vec<Duration>>);
+
+impl Clock for Counting {
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.lock().unwrap().push(time);
+        Box::pin(ready(()))
+    }
+
+    fn jitter(&self) -> f64 {
+        0.5
+    }
+}
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn step(&self, _: std::fmt::Arguments<'_>) {}
+    fn waiting(&self, _: std::fmt::Arguments<'_>) {}
+}
+
+/// Starts a server that gives each connection the next of `answers`, in pieces, and holds it open
+/// as long as the client does. Returns its address.
+fn server(answers: Vec<Vec<&'static str>>) -> Url {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for pieces in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).unwrap();
+                for piece in pieces {
+                    if stream.write_all(piece.as_bytes()).is_err() {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+                // Until the client has had enough.
+                while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    Url::parse(&format!("http://{address}/")).unwrap()
+}
+
+/// Sends one request with short time limits; returns the result and the waits.
+async fn get(url: Url, read: bool) -> (Result<u16, Error>, Vec<Duration>) {
+    let clock = Arc::new(Counting::default());
+    let short = Duration::from_millis(300);
+    let options = Options {
+        timeouts: Timeouts {
+            connect: short,
+            idle: short,
+            document: short,
+        },
+        ..Options::default()
+    };
+    let client = Client::new(options, Arc::new(Deaf)).unwrap();
+    let client = client.with_clock(clock.clone());
+    let result = match client.send(&Request::get(url)).await {
+        Ok(response) if read => {
+            let status = response.status();
+            response.document(100).await.map(|_| status)
+        }
+        result => result.map(|response| response.status()),
+    };
+    let waits = clock.0.lock().unwrap().clone();
+    (result, waits)
+}
+
+const LONG: &str = concat!(
+    "0123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789",
+    "012345678901234567890"
+);
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn waits_are_those_that_are_asked_for_or_double() {
+    let busy =
+        "HTTP/1.1 429 X\r\nRetry-After: 20\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let down = "HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let url = server(vec![vec![busy], vec![down], vec![down], vec![OK]]);
+    let (result, waits) = get(url, false).await;
+    assert_eq!(result.unwrap(), 200);
+    assert_eq!(waits, [20_000, 500, 1000].map(Duration::from_millis));
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_asked_twice() {
+    let url = server(vec![vec![], vec!["HTTP/1.1 200 OK\r\n"], vec![OK]]);
+    let (result, waits) = get(url, false).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("no answer for"), "{error}");
+    assert_eq!(waits.len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_tried_again() {
+    let url = server(vec![vec!["HTTP/1.1 nonsense\r\n\r\n"], vec![OK]]);
+    let (result, waits) = get(url, false).await;
+    assert_eq!(result.unwrap(), 200);
+    assert_eq!(waits.len(), 1);
+}
+
+#[tokio::test]
+async fn a_document_that_drips_or_stalls_or_does_not_end_is_given_up() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    let mut dripping = vec![head];
+    dripping.extend(vec!["x"; 99]);
+    let (result, _) = get(server(vec![dripping]), true).await;
+    assert!(
+        result.unwrap_err().to_string().contains("no answer"),
+        "dripping"
+    );
+    let (result, _) = get(server(vec![vec![head, "x"]]), true).await;
+    assert!(
+        result.unwrap_err().to_string().contains("no answer"),
+        "stalled"
+    );
+    let (result, _) = get(server(vec![vec![head, LONG]]), true).await;
+    assert!(matches!(result, Err(Error::TooLarge { limit: 100, .. })));
+    let announced = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n";
+    let (result, _) = get(server(vec![vec![announced]]), true).await;
+    assert!(matches!(result, Err(Error::TooLarge { limit: 100, .. })));
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let long = Box::leak(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(10 << 20)).into());
+    let (result, _) = get(server(vec![vec![long]; 4]), false).await;
+    assert!(
+        matches!(result, Err(Error::Unreachable { .. })),
+        "{result:?}"
+    );
+    let many = Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(300)).into());
+    let (result, _) = get(server(vec![vec![many]; 4]), false).await;
+    assert!(
+        matches!(result, Err(Error::Unreachable { .. })),
+        "{result:?}"
+    );
+}
