@@ -23,6 +23,7 @@ pub mod archive;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod digest;
 pub mod filter;
 pub mod glob;

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("platform", &[]),
     ("config", &[]),
     ("http", &[]),
+    ("credentials", &["platform"]),
     ("archive", &["digest", "glob", "platform", "progress"]),
     (
         "store",
