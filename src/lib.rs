@@ -35,5 +35,6 @@ pub mod origins;
 pub mod platform;
 pub mod progress;
 pub mod reference;
+pub mod registry;
 pub mod store;
 pub mod suggest;

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("http", &[]),
     ("credentials", &["platform"]),
+    ("registry", &["credentials", "http"]),
     ("archive", &["digest", "glob", "platform", "progress"]),
     (
         "store",

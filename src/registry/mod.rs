@@ -1,0 +1,17 @@
+//! One OCI registry: how it is reached, and how it is convinced that we may.
+//!
+//! [`Registry`] is made for one host. It finds out whether the host is spoken to through TLS,
+//! answers its challenges, keeps the tokens it was given for as long as they last, and asks again
+//! when one is refused. What is secret goes to the registry itself and to token servers that
+//! `token::check_server` lets pass, and nowhere else.
+
+mod challenge;
+mod error;
+mod session;
+#[cfg(test)]
+mod tests;
+mod token;
+mod words;
+
+pub use error::{Error, ServerProblem};
+pub use session::{Access, Options, Registry};
