@@ -11,7 +11,8 @@
 //!   and settings),
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
 //!   [`cache`] (what was found out before about files and layers), [`origins`] (which kit a
-//!   directory came from);
+//!   directory came from), [`http`] (connections), [`credentials`] (logins, on disk and in helper
+//!   programs), [`registry`] (one OCI registry, on the two before);
 //! - operations, one file a use case: [`ops`];
 //! - the terminal: [`cli`].
 //!

@@ -4,11 +4,6 @@
 //! arguments into one call of an operation or a mechanism, and prints the report through `ui`,
 //! the only writer. What goes wrong becomes a `failure`; `hints` knows what helps.
 
-#![expect(
-    dead_code,
-    reason = "the commands that work on the store come on top of this frame"
-)]
-
 mod args;
 mod commands;
 mod complete;
@@ -19,6 +14,7 @@ mod hints;
 mod human;
 mod interrupt;
 mod kitfile_source;
+mod network;
 mod parents;
 mod progress;
 mod settings;

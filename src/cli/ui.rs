@@ -195,6 +195,21 @@ impl Ui {
         is_answered.then(|| answer.trim().to_owned())
     }
 
+    /// Asks for a line as it is typed, on a terminal.
+    pub(crate) fn ask_line(&self, question: &str) -> io::Result<String> {
+        let mut answer = String::new();
+        self.above_bars(|| {
+            io::stderr().write_all(escape(question).as_bytes())?;
+            io::stdin().read_line(&mut answer)
+        })?;
+        Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Asks for a line that is not shown while it is typed, on a terminal.
+    pub(crate) fn ask_secret(&self, question: &str) -> io::Result<String> {
+        self.above_bars(|| rpassword::prompt_password(escape(question)))
+    }
+
     /// Tells that a step is done.
     pub(crate) fn status(&self, text: impl fmt::Display) {
         if self.shows(Level::Info) {

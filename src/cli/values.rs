@@ -3,7 +3,10 @@
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use super::ui::Level;
-use crate::{archive::walk::FollowLinks, reference::Reference};
+use crate::{
+    archive::walk::FollowLinks,
+    reference::{self, Reference},
+};
 
 /// Why a value on the command line cannot be used, in words that need no further context.
 #[derive(Clone, Debug)]
@@ -92,6 +95,26 @@ pub(crate) fn new_names(text: &str) -> Result<References, BadValue> {
         ),
         None => Ok(names),
     }
+}
+
+/// Reads the name of a registry: host and port.
+pub(crate) fn registry(text: &str) -> Result<String, BadValue> {
+    reference::registry(text).map_err(|error| match error {
+        reference::Error::Url { text, suggestion } => {
+            let host = suggestion.split('/').next().unwrap_or_default();
+            let host = if host == "index.docker.io" {
+                "docker.io"
+            } else {
+                host
+            };
+            BadValue::new(format!(
+                "'{text}' is an address, not the name of a registry"
+            ))
+            .hint(format!("write '{host}'"))
+        }
+        reference::Error::Empty => BadValue::new("the name of the registry is empty"),
+        error => BadValue::new(error.to_string()),
+    })
 }
 
 /// Names that were given as one argument.

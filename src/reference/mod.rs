@@ -144,6 +144,12 @@ impl From<Digest> for Reference {
     }
 }
 
+/// Reads the name of a registry alone, `registry.example:5000`, and returns its one spelling.
+pub fn registry(text: &str) -> Result<String, Error> {
+    parse::refuse_foreign(text)?;
+    parse::registry(text)
+}
+
 /// Returns the kit that a Kitfile's `model.path` names; `None` if it is the path of a file.
 ///
 /// Only a text with a tag or digest counts, and none that begins like a path.

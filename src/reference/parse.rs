@@ -115,7 +115,7 @@ pub(super) fn repository(text: &str) -> Result<Repository, Error> {
 }
 
 /// Returns a registry's host and port in their one spelling.
-fn registry(text: &str) -> Result<String, Error> {
+pub(super) fn registry(text: &str) -> Result<String, Error> {
     let lower = text.to_ascii_lowercase();
     let shape = || Error::Shape {
         part: Part::Registry,

@@ -31,6 +31,9 @@ mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod list; // the kits there are
 mod load; // kits out of image layouts
+mod login; // logins that a registry takes or refuses
+mod login_files; // where logins are kept and found
+mod login_network; // certificates, proxies, retries
 mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`

@@ -18,6 +18,8 @@ mod init;
 mod inspect;
 mod list;
 mod load;
+mod login;
+mod logout;
 mod migrate;
 mod pack;
 mod prune;
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     List(list::Args),
     Load(load::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Migrate(migrate::Args),
     Pack(pack::Args),
     Prune(prune::Args),
@@ -91,6 +95,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args, context),
             Self::List(args) => list::run(&args, context),
             Self::Load(args) => load::run(&args, context),
+            Self::Login(args) => login::run(&args, context),
+            Self::Logout(args) => logout::run(&args, context),
             Self::Migrate(args) => migrate::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),

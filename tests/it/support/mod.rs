@@ -2,12 +2,15 @@
 #![allow(dead_code, reason = "each test file uses the part it needs")]
 
 pub(crate) mod console;
+pub(crate) mod fake;
 pub(crate) mod foreign;
 pub(crate) mod kitops;
 pub(crate) mod kits;
 pub(crate) mod layout;
+pub(crate) mod logins;
 pub(crate) mod output;
 pub(crate) mod reference_tar;
+pub(crate) mod registry;
 pub(crate) mod sandbox;
 pub(crate) mod trees;
 

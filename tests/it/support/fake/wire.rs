@@ -1,0 +1,90 @@
+//! HTTP/1.1 as far as the fake needs it.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Answer, Body, Recorded};
+
+/// Reads one request; `None` for what is none.
+pub(super) fn read(stream: &mut TcpStream) -> Option<Recorded> {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut first = [0];
+    if stream.peek(&mut first).ok()? == 0 || !first[0].is_ascii_uppercase() {
+        return None;
+    }
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_owned())
+    };
+    let start = line()?;
+    let mut words = start.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let text = line()?;
+        let Some((name, value)) = text.split_once(':') else {
+            break;
+        };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.map_or(0, |(_, value)| value.parse().unwrap());
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body).ok()?;
+    Some(Recorded {
+        at: Instant::now(),
+        method,
+        target,
+        headers,
+        body,
+    })
+}
+
+/// Writes an answer and the end of the connection.
+pub(super) fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
+    if let Body::Tunnel(address) = &answer.body {
+        stream.write_all(b"HTTP/1.1 200 Tunnel\r\n\r\n")?;
+        return tunnel(stream, TcpStream::connect(address)?);
+    }
+    let mut head = format!("HTTP/1.1 {} Test\r\nConnection: close\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
+    }
+    match &answer.body {
+        Body::Text(text) => {
+            write!(head, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
+            stream.write_all(head.as_bytes())
+        }
+        Body::Large(bytes) => {
+            stream.write_all(format!("{head}\r\n").as_bytes())?;
+            io::copy(&mut io::repeat(b'x').take(*bytes), stream).map(drop)
+        }
+        Body::Tunnel(_) => Ok(()),
+    }
+}
+
+/// Passes bytes on in both directions until one side ends.
+fn tunnel(stream: &mut TcpStream, mut server: TcpStream) -> io::Result<()> {
+    let (mut from, mut to) = (stream.try_clone()?, server.try_clone()?);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to); // The other side may end first.
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    io::copy(&mut server, stream).map(drop)
+}
+
+/// Ends a connection so that the other side can still read what was sent.
+pub(super) fn finish(mut stream: &TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let _ = stream.read(&mut [0; 4096]);
+}
