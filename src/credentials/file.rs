@@ -25,6 +25,9 @@ use crate::platform;
 /// Bytes of a file of logins.
 const MAX_FILE: u64 = 4 << 20;
 
+/// How the names of files begin that are being written.
+const TEMPORARY: &str = ".credentials-";
+
 /// The content of a file; everything that is not understood is kept as it is.
 pub(super) struct LoginFile {
     pub(super) path: PathBuf,
@@ -228,7 +231,7 @@ impl LoginFile {
             .map_err(|error| failed(error.into()))?;
         text.push(b'\n');
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let temporary = folder.join(format!(".credentials-{:016x}", fastrand::u64(..)));
+        let temporary = folder.join(format!("{TEMPORARY}{:016x}", fastrand::u64(..)));
         let written = (|| {
             let mut file = new_private(&temporary)?;
             file.write_all(&text)?;
@@ -263,7 +266,23 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
     private(&mut options);
     let file = options.open(lock).map_err(failed)?;
     file.lock().map_err(failed)?;
+    sweep(path);
     Ok(file)
+}
+
+/// Removes what killed processes were writing: whoever writes holds the lock, which is ours now.
+fn sweep(path: &Path) {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(TEMPORARY.as_bytes())
+        {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn new_private(path: &Path) -> io::Result<File> {

@@ -147,6 +147,18 @@ fn trust_lasts_with_the_login_and_goes_with_it() {
 }
 
 #[test]
+fn what_a_killed_login_left_is_swept() {
+    let (folder, keyring) = keyring(&[]);
+    let left = folder.path().join(".credentials-0123456789abcdef");
+    fs::write(&left, "half a file").unwrap();
+    let credential = Credential::of("", Secret::new("t".to_owned()));
+    keyring
+        .save("r.example", &credential, &Trust::default())
+        .unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
 fn secrets_do_not_print() {
     let credential = Credential::of("me", Secret::new("hunter2".to_owned()));
     assert_eq!(
