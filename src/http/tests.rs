@@ -58,15 +58,19 @@ fn server(answers: Vec<Vec<&'static str>>) -> Url {
     Url::parse(&format!("http://{address}/")).unwrap()
 }
 
-/// Sends one request with short time limits; returns the result and the waits.
-async fn get(url: Url, read: bool) -> (Result<u16, Error>, Vec<Duration>) {
+/// What is expected to run out.
+const SHORT: Duration = Duration::from_millis(300);
+/// What is not, on any machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Sends one request with this time limit for everything; returns the result and the waits.
+async fn get(url: Url, read: bool, limit: Duration) -> (Result<u16, Error>, Vec<Duration>) {
     let clock = Arc::new(Counting::default());
-    let short = Duration::from_millis(300);
     let options = Options {
         timeouts: Timeouts {
-            connect: short,
-            idle: short,
-            document: short,
+            connect: limit,
+            idle: limit,
+            document: limit,
         },
         ..Options::default()
     };
@@ -83,7 +87,7 @@ async fn get(url: Url, read: bool) -> (Result<u16, Error>, Vec<Duration>) {
     (result, waits)
 }
 
-const LONG: &str = concat!(
+const TOO_MUCH: &str = concat!(
     "0123456789012345678901234567890123456789",
     "0123456789012345678901234567890123456789",
     "012345678901234567890"
@@ -97,7 +101,7 @@ async fn waits_are_those_that_are_asked_for_or_double() {
         "HTTP/1.1 429 X\r\nRetry-After: 20\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let down = "HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let url = server(vec![vec![busy], vec![down], vec![down], vec![OK]]);
-    let (result, waits) = get(url, false).await;
+    let (result, waits) = get(url, false, LONG).await;
     assert_eq!(result.unwrap(), 200);
     assert_eq!(waits, [20_000, 500, 1000].map(Duration::from_millis));
 }
@@ -105,7 +109,7 @@ async fn waits_are_those_that_are_asked_for_or_double() {
 #[tokio::test]
 async fn a_server_that_never_answers_is_asked_twice() {
     let url = server(vec![vec![], vec!["HTTP/1.1 200 OK\r\n"], vec![OK]]);
-    let (result, waits) = get(url, false).await;
+    let (result, waits) = get(url, false, SHORT).await;
     let error = result.unwrap_err().to_string();
     assert!(error.contains("no answer for"), "{error}");
     assert_eq!(waits.len(), 1);
@@ -114,7 +118,7 @@ async fn a_server_that_never_answers_is_asked_twice() {
 #[tokio::test]
 async fn a_connection_that_breaks_is_tried_again() {
     let url = server(vec![vec!["HTTP/1.1 nonsense\r\n\r\n"], vec![OK]]);
-    let (result, waits) = get(url, false).await;
+    let (result, waits) = get(url, false, LONG).await;
     assert_eq!(result.unwrap(), 200);
     assert_eq!(waits.len(), 1);
 }
@@ -124,33 +128,33 @@ async fn a_document_that_drips_or_stalls_or_does_not_end_is_given_up() {
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
     let mut dripping = vec![head];
     dripping.extend(vec!["x"; 99]);
-    let (result, _) = get(server(vec![dripping]), true).await;
+    let (result, _) = get(server(vec![dripping]), true, SHORT).await;
     assert!(
         result.unwrap_err().to_string().contains("no answer"),
         "dripping"
     );
-    let (result, _) = get(server(vec![vec![head, "x"]]), true).await;
+    let (result, _) = get(server(vec![vec![head, "x"]]), true, SHORT).await;
     assert!(
         result.unwrap_err().to_string().contains("no answer"),
         "stalled"
     );
-    let (result, _) = get(server(vec![vec![head, LONG]]), true).await;
+    let (result, _) = get(server(vec![vec![head, TOO_MUCH]]), true, LONG).await;
     assert!(matches!(result, Err(Error::TooLarge { limit: 100, .. })));
     let announced = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n";
-    let (result, _) = get(server(vec![vec![announced]]), true).await;
+    let (result, _) = get(server(vec![vec![announced]]), true, LONG).await;
     assert!(matches!(result, Err(Error::TooLarge { limit: 100, .. })));
 }
 
 #[tokio::test]
 async fn a_head_without_end_is_refused() {
     let long = Box::leak(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(10 << 20)).into());
-    let (result, _) = get(server(vec![vec![long]; 4]), false).await;
+    let (result, _) = get(server(vec![vec![long]; 4]), false, LONG).await;
     assert!(
         matches!(result, Err(Error::Unreachable { .. })),
         "{result:?}"
     );
     let many = Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(300)).into());
-    let (result, _) = get(server(vec![vec![many]; 4]), false).await;
+    let (result, _) = get(server(vec![vec![many]; 4]), false, LONG).await;
     assert!(
         matches!(result, Err(Error::Unreachable { .. })),
         "{result:?}"
