@@ -413,7 +413,7 @@ impl From<registry::Error> for Failure {
             E::Name { .. } => plain(Kind::Usage),
             E::NotARegistry { .. } => plain(Kind::Network)
                 .hint("check host and port: the name of a repository is not part of them"),
-            E::Challenge { .. } | E::NoToken { .. } => plain(Kind::Network),
+            E::Challenge { .. } | E::NoToken { .. } | E::Range { .. } => plain(Kind::Network),
             E::LoginNeeded { registry } => {
                 plain(Kind::NotAllowed).hint(format!("run `kit login {registry}`"))
             }
@@ -428,6 +428,27 @@ impl From<registry::Error> for Failure {
                 ..
             } => plain(Kind::Network).hint(format!("try again in {} s", time.as_secs())),
             E::Status { .. } => plain(Kind::Network).hint("try again later"),
+            E::Denied {
+                registry,
+                logged_in: false,
+                ..
+            } => plain(Kind::NotAllowed).hint(format!("run `kit login {registry}`")),
+            E::Denied {
+                repository,
+                registry,
+                ..
+            } => plain(Kind::NotAllowed).hint(format!(
+                "check that your login for {registry} is meant for {repository}: `kit login {registry} --check`"
+            )),
+            E::NoManifest { .. } => plain(Kind::NotFound)
+                .hint("check repository and tag; some registries hide what needs a login"),
+            E::NoBlob { .. } => {
+                plain(Kind::Damaged).hint("the kit is not complete there: push it again")
+            }
+            E::NotAKit { .. } => plain(Kind::Failed),
+            E::BadManifest { .. } => plain(Kind::Damaged),
+            E::WrongContent { .. } | E::WrongSize { .. } => plain(Kind::Damaged)
+                .hint("what the registry holds, or something on the way, is not as it was pushed"),
             E::TokenServer {
                 registry,
                 server,

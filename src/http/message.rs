@@ -1,13 +1,14 @@
 //! What is sent and what comes back.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use reqwest::{
     Method, Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     client::Timeouts,
@@ -75,6 +76,11 @@ impl Request {
         Self::new(Method::GET, url, None)
     }
 
+    /// Returns the question what is at `url`, answered by a head alone.
+    pub fn head(url: Url) -> Self {
+        Self::new(Method::HEAD, url, None)
+    }
+
     /// Returns a request that sends the fields of a form. It is not redirected, and repeated only
     /// when the peer says that it did nothing.
     pub fn form(url: Url, fields: &[(&str, &str)]) -> Self {
@@ -100,6 +106,15 @@ impl Request {
     pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
         let name = HeaderName::from_static(name);
         self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// Asks for some of the bytes only, which must not be none.
+    #[must_use]
+    pub fn range(mut self, range: &Range<u64>) -> Self {
+        let text = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+        let value = HeaderValue::from_str(&text).expect("numbers and signs make a header");
+        self.headers.insert(header::RANGE, value);
         self
     }
 
@@ -135,6 +150,12 @@ impl Response {
         &self.peer
     }
 
+    /// Returns the address that answered, after redirects. It may hold a signature: nothing to be
+    /// shown.
+    pub fn url(&self) -> &Url {
+        self.inner.url()
+    }
+
     /// Returns all values of a header that are text.
     pub fn headers(&self, name: &str) -> Vec<&str> {
         let values = self.inner.headers().get_all(name).into_iter();
@@ -145,6 +166,27 @@ impl Response {
     pub fn retry_after(&self) -> Option<Duration> {
         let first = |name| self.headers(name).first().copied();
         super::retry::retry_after(first("retry-after")?, first("date"))
+    }
+
+    /// Returns the next bytes of the body, `None` at its end. A peer that says nothing for too
+    /// long is an error.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let idle = self.timeouts.idle;
+        let reason = match timeout(idle, self.inner.chunk()).await {
+            Ok(Ok(chunk)) => return Ok(chunk),
+            Ok(Err(error)) => reason(&error, idle),
+            Err(_) => Reason::Silent(idle),
+        };
+        Err(self.broken(reason))
+    }
+
+    /// Returns the error of a body that broke off.
+    pub fn broken(&self, reason: Reason) -> Error {
+        Error::Unreachable {
+            peer: self.peer.to_string(),
+            proxy: None,
+            reason,
+        }
     }
 
     /// Returns the body as a whole; one of more than `limit` bytes is an error.

@@ -1,8 +1,8 @@
 //! What can go wrong between a registry and us.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
-use crate::http;
+use crate::{digest::Digest, http, oci};
 
 /// Why a registry did not do what was asked. Its words are as it sent them, cut, without our
 /// secrets; whoever shows them escapes them.
@@ -79,6 +79,94 @@ pub enum Error {
         /// The server.
         peer: String,
     },
+    /// It does not let us do that with a repository.
+    #[error("{registry} does not let {} {action} {repository}{}", if *logged_in { "this login" } else { "us" }, quoted(words.as_deref()))]
+    Denied {
+        /// The registry.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// What was wanted, as a verb.
+        action: &'static str,
+        /// Whether a login was shown.
+        logged_in: bool,
+        /// Its words.
+        words: Option<String>,
+    },
+    /// It has no such manifest, or no such repository.
+    #[error("{registry} has no {name}{}", quoted(words.as_deref()))]
+    NoManifest {
+        /// The registry.
+        registry: String,
+        /// Repository and tag or digest.
+        name: String,
+        /// Its words.
+        words: Option<String>,
+    },
+    /// It has a manifest but not what the manifest names.
+    #[error("{registry} has no blob {digest} in {repository}")]
+    NoBlob {
+        /// The registry.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// A manifest of another kind than that of a kit.
+    #[error("{name} on {registry} is {what}")]
+    NotAKit {
+        /// The registry.
+        registry: String,
+        /// Repository and tag or digest.
+        name: String,
+        /// What it is.
+        what: String,
+    },
+    /// A manifest that cannot be read.
+    #[error("the manifest of {name} on {registry} cannot be used")]
+    BadManifest {
+        /// The registry.
+        registry: String,
+        /// Repository and tag or digest.
+        name: String,
+        /// Why not.
+        source: Box<oci::Error>,
+    },
+    /// What came does not have the digest that it was asked for by, or said to have.
+    #[error("{peer} sent content with the digest {actual} in place of {expected}")]
+    WrongContent {
+        /// Who sent it.
+        peer: String,
+        /// What was wanted, or said to come.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// A blob has another size than the manifest says.
+    #[error("{peer} sent {} for the blob {digest}, which has {size} bytes", bytes(*actual))]
+    WrongSize {
+        /// Who sent it.
+        peer: String,
+        /// The blob.
+        digest: Digest,
+        /// Its size by the manifest.
+        size: u64,
+        /// The size that was announced; `None` for more than the size.
+        actual: Option<u64>,
+    },
+    /// A request for some bytes of a blob was not answered with these.
+    #[error("{peer} was asked for the bytes {}-{} of {digest} and {answer}", range.start, range.end.saturating_sub(1))]
+    Range {
+        /// Who answered.
+        peer: String,
+        /// The blob.
+        digest: Digest,
+        /// What was asked for.
+        range: Range<u64>,
+        /// What came.
+        answer: RangeAnswer,
+    },
     /// The login would go over the wire in clear.
     #[error("the login for {registry} would be sent in clear: it does not speak TLS")]
     InClear {
@@ -109,6 +197,32 @@ impl fmt::Display for ServerProblem {
             Self::Malformed => "which is no address",
         })
     }
+}
+
+/// What comes in place of the bytes that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RangeAnswer {
+    /// The whole blob, from its beginning.
+    Whole,
+    /// The word that there are no such bytes.
+    Refused,
+    /// Other bytes, or nobody knows which.
+    Other(String),
+}
+
+impl fmt::Display for RangeAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("sent the whole blob"),
+            Self::Refused => f.write_str("said that there are none"),
+            Self::Other(what) if what.is_empty() => f.write_str("did not say what it sent"),
+            Self::Other(what) => write!(f, "sent `{what}`"),
+        }
+    }
+}
+
+fn bytes(count: Option<u64>) -> String {
+    count.map_or_else(|| "more".to_owned(), |count| format!("{count} bytes"))
 }
 
 fn quoted(words: Option<&str>) -> String {

@@ -2,16 +2,18 @@
 //!
 //! [`Registry`] is made for one host. It finds out whether the host is spoken to through TLS,
 //! answers its challenges, keeps the tokens it was given for as long as they last, and asks again
-//! when one is refused. What is secret goes to the registry itself and to token servers that
+//! when one is refused. A [`Repository`] of it is where manifests and blobs are. What is secret goes to the registry itself and to token servers that
 //! `token::check_server` lets pass, and nowhere else.
 
 mod challenge;
 mod error;
+mod repository;
 mod session;
 #[cfg(test)]
 mod tests;
 mod token;
 mod words;
 
-pub use error::{Error, ServerProblem};
+pub use error::{Error, RangeAnswer, ServerProblem};
+pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};

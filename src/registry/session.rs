@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use super::{
     challenge::{self, Bearer, Challenge},
     error::Error,
+    repository::Repository,
     token::{self, Token},
     words,
 };
@@ -45,14 +46,17 @@ pub struct Registry {
     /// The one that answered.
     base: OnceLock<Url>,
     proofs: Mutex<Proofs>,
+    /// Held while a proof is made.
+    renewing: tokio::sync::Mutex<()>,
 }
 
 /// What the registry asked for, and what it was shown.
 #[derive(Default)]
 struct Proofs {
     challenge: Option<Challenge>,
-    /// By scope.
-    tokens: HashMap<String, Token>,
+    /// By scope, numbered in the order in which they came.
+    tokens: HashMap<String, (Token, u64)>,
+    last: u64,
 }
 
 impl Registry {
@@ -92,12 +96,13 @@ impl Registry {
             bases,
             base: OnceLock::new(),
             proofs: Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
         })
     }
 
     /// Asks whether we are let in.
     pub async fn check(&self) -> Result<Access, Error> {
-        let (response, asked) = self.get("", None).await?;
+        let (response, asked) = self.ask("", None, &Request::get).await?;
         let in_clear = response.peer().scheme() == Scheme::Http;
         match response.status() {
             200 => Ok(Access { asked, in_clear }),
@@ -117,33 +122,80 @@ impl Registry {
         }
     }
 
-    /// Gets what is at `path` below `/v2/`, with the proof for `scope` if the registry asks for
-    /// one. Returns whether it did. A refused proof that had been taken before is replaced once.
-    pub(super) async fn get(
+    /// Returns the repository at `path`.
+    pub fn repository(self: &Arc<Self>, path: &str) -> Repository {
+        Repository::new(Arc::clone(self), path)
+    }
+
+    /// Returns the name by which references call the registry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tells whether the registry is the one that is called `docker.io`.
+    pub(super) fn is_docker_hub(&self) -> bool {
+        self.bases[0].host_str() == Some("registry-1.docker.io")
+    }
+
+    /// Tells whether what is shown as `peer` is the registry itself.
+    pub(super) fn is_at(&self, peer: &str) -> bool {
+        self.origin().to_string() == peer
+    }
+
+    /// Returns what sends requests.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the login.
+    pub(super) const fn credential(&self) -> Option<&Credential> {
+        self.login.as_ref()
+    }
+
+    /// Asks for what is at `path` below `/v2/` (or at a whole address, as registries hand them
+    /// out), with the proof for `scope` if the registry asks for one. `make` makes the request for
+    /// an address. Returns whether a proof was given. One that is refused is replaced once.
+    pub(super) async fn ask(
         &self,
         path: &str,
         scope: Option<&str>,
+        make: &(dyn Fn(Url) -> Request + Sync),
     ) -> Result<(Response, bool), Error> {
-        let known = self.known_proof(scope).await?;
-        let had_proof = known.is_some();
-        let response = self.send(path, known).await?;
-        // Some registries answer 403 to a token that is too old.
-        let refused = response.status() == 401 || (response.status() == 403 && had_proof);
-        if !refused {
-            return Ok((response, had_proof));
+        let mut known = self.known_proof(scope).await?;
+        let mut is_last = false;
+        loop {
+            let (proof, serial) = known.unzip();
+            let had_proof = proof.is_some();
+            let response = self.send(path, proof, make).await?;
+            // Some registries answer 403 to a token that is too old.
+            let refused = response.status() == 401 || (response.status() == 403 && had_proof);
+            if !refused {
+                return Ok((response, had_proof));
+            }
+            if is_last {
+                return Err(refusal(response, self.login.as_ref()).await);
+            }
+            let challenge = self.challenge(&response)?;
+            drop(response);
+            // Of many requests that are refused at once, one gets a new token for all.
+            let _renewing = self.renewing.lock().await;
+            known = match self.kept_proof(scope)? {
+                Some((proof, newer)) if serial != Some(newer) => Some((proof, newer)),
+                _ => {
+                    is_last = true;
+                    Some(self.new_proof(challenge, scope).await?)
+                }
+            };
         }
-        let challenge = self.challenge(&response)?;
-        drop(response);
-        let proof = self.prove(challenge, scope).await?;
-        let response = self.send(path, Some(proof)).await?;
-        if matches!(response.status(), 401 | 403) {
-            return Err(refusal(response, self.login.as_ref()).await);
-        }
-        Ok((response, true))
     }
 
     /// Sends one request, and finds out at the first which address answers.
-    async fn send(&self, path: &str, proof: Option<Authorization>) -> Result<Response, Error> {
+    async fn send(
+        &self,
+        path: &str,
+        proof: Option<Authorization>,
+        make: &(dyn Fn(Url) -> Request + Sync),
+    ) -> Result<Response, Error> {
         let known = self.base.get().map(std::slice::from_ref);
         let bases = known.unwrap_or(&self.bases);
         let mut last = None;
@@ -151,7 +203,9 @@ impl Registry {
             let url = base.join(path).map_err(|_| Error::Name {
                 registry: self.name.clone(),
             })?;
-            let request = Request::get(url).authorization(proof.clone());
+            // A whole address may be somebody else's.
+            let is_own = Origin::of(&url) == Origin::of(base);
+            let request = make(url).authorization(proof.clone().filter(|_| is_own));
             match self.client.send(&request).await {
                 Ok(response) => {
                     // Another request may have been faster, with the same result.
@@ -185,22 +239,51 @@ impl Registry {
         Ok(self.login.as_ref())
     }
 
+    /// Returns the proof that worked before, while it lasts, and the number of its token.
+    fn kept_proof(&self, scope: Option<&str>) -> Result<Option<(Authorization, u64)>, Error> {
+        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &proofs.challenge {
+            Some(Challenge::Basic) => self.login()?.and_then(direct).map(|proof| (proof, 0)),
+            Some(Challenge::Bearer(bearer)) => proofs
+                .tokens
+                .get(&key(bearer, scope))
+                .filter(|(token, _)| token.is_fresh())
+                .map(|(token, serial)| (token.authorization.clone(), *serial)),
+            Some(Challenge::Other(_)) | None => None,
+        })
+    }
+
     /// Returns the proof for a registry that has said what it wants: the one that worked before,
     /// or a new token where the last one is old or for something else.
-    async fn known_proof(&self, scope: Option<&str>) -> Result<Option<Authorization>, Error> {
-        let (challenge, token) = {
-            let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-            let token = match &proofs.challenge {
-                Some(Challenge::Bearer(bearer)) => proofs.tokens.get(&key(bearer, scope)),
-                _ => None,
-            };
-            (proofs.challenge.clone(), token.cloned())
-        };
-        match (challenge, token) {
-            (_, Some(token)) if token.is_fresh() => Ok(Some(token.authorization)),
-            (Some(challenge), _) => self.prove(challenge, scope).await.map(Some),
-            (None, _) => Ok(None),
+    async fn known_proof(
+        &self,
+        scope: Option<&str>,
+    ) -> Result<Option<(Authorization, u64)>, Error> {
+        if let Some(kept) = self.kept_proof(scope)? {
+            return Ok(Some(kept));
         }
+        let challenge = {
+            let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+            proofs.challenge.clone()
+        };
+        let Some(challenge) = challenge else {
+            return Ok(None);
+        };
+        let _renewing = self.renewing.lock().await;
+        match self.kept_proof(scope)? {
+            Some(kept) => Ok(Some(kept)),
+            None => self.new_proof(challenge, scope).await.map(Some),
+        }
+    }
+
+    /// Makes the proof that a challenge asks for, and returns it with the number of its token.
+    async fn new_proof(
+        &self,
+        challenge: Challenge,
+        scope: Option<&str>,
+    ) -> Result<(Authorization, u64), Error> {
+        let proof = self.prove(challenge, scope).await?;
+        Ok(self.kept_proof(scope)?.unwrap_or((proof, 0)))
     }
 
     /// Returns what the registry asks for in an answer that refuses.
@@ -284,7 +367,11 @@ impl Registry {
     fn remember(&self, challenge: Challenge, token: Option<(String, Token)>) {
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
         proofs.challenge = Some(challenge);
-        proofs.tokens.extend(token);
+        if let Some((key, token)) = token {
+            proofs.last += 1;
+            let serial = proofs.last;
+            proofs.tokens.insert(key, (token, serial));
+        }
     }
 }
 
@@ -328,7 +415,7 @@ pub(super) async fn refusal(response: Response, login: Option<&Credential>) -> E
 }
 
 /// Returns the words of an answer, without our own secret.
-async fn said(response: Response, login: Option<&Credential>) -> Option<String> {
+pub(super) async fn said(response: Response, login: Option<&Credential>) -> Option<String> {
     let body = response.beginning(MAX_ERROR_BODY).await;
     let Some(login) = login else {
         return words::of(&body);

@@ -11,7 +11,7 @@ use std::{
 use super::*;
 use crate::{
     credentials::{Credential, Secret},
-    http::{self, Client, Observer},
+    http::{self, Client, Observer, Request},
 };
 
 struct Deaf;
@@ -92,11 +92,14 @@ async fn a_token_is_used_again_for_its_scope_and_replaced_when_it_is_refused() {
     });
     let registry = registry(&host, None);
     for path in ["first", "second", "third"] {
-        let (response, _) = registry.get(path, Some("repository:a:pull")).await.unwrap();
+        let (response, _) = registry
+            .ask(path, Some("repository:a:pull"), &Request::get)
+            .await
+            .unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
     let (response, _) = registry
-        .get("fourth", Some("repository:b:pull"))
+        .ask("fourth", Some("repository:b:pull"), &Request::get)
         .await
         .unwrap();
     assert_eq!(response.status(), 200);

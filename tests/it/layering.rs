@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("http", &[]),
     ("credentials", &["platform"]),
-    ("registry", &["credentials", "http"]),
+    ("registry", &["credentials", "digest", "http", "oci"]),
     ("archive", &["digest", "glob", "platform", "progress"]),
     (
         "store",
