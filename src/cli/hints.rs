@@ -49,6 +49,8 @@ impl From<store::Error> for Failure {
             E::BadManifest { .. } | E::TooLarge { .. } | E::WrongSize { .. } => {
                 plain(Kind::Damaged)
             }
+            E::WrongContent { .. } => plain(Kind::Damaged)
+                .hint("try again: nothing of it was kept. If it happens again, what the other side stores is damaged"),
             E::Undecidable { kit, .. } => plain(Kind::Damaged).hint(format!(
                 "remove {kit}, or mend it by packing or loading it again"
             )),

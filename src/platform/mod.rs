@@ -111,6 +111,18 @@ pub fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
     system::open_to_read(path, follow)
 }
 
+/// Opens the file `path` for reading and writing, and makes it if it is not there, for its owner
+/// alone. Never through a link that stands there, and without waiting for anyone (a fifo).
+pub fn open_private(path: &Path) -> io::Result<File> {
+    system::open_private(path)
+}
+
+/// Gives the right to read and to write to the owner alone. Without effect where files have no
+/// such rights (Windows).
+pub fn make_private(file: &File) -> io::Result<()> {
+    system::make_private(file)
+}
+
 /// Fills `buffer` with the bytes of `file` from `offset` on; the file's own position is not used.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     system::read_exact_at(file, buffer, offset)

@@ -81,6 +81,22 @@ pub(super) fn open_to_read(path: &Path, follow: bool) -> io::Result<File> {
     File::open(path)
 }
 
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
+    if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+        return Err(io::Error::other("a link stands there"));
+    }
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+pub(super) fn make_private(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     let mut done = 0;

@@ -59,6 +59,14 @@ pub enum Error {
         /// What the file holds.
         actual: u64,
     },
+    /// What was downloaded for a blob is something else. Nothing of it is kept.
+    #[error("what arrived for {digest} is {actual}")]
+    WrongContent {
+        /// The digest of the blob.
+        digest: Digest,
+        /// The digest of what arrived.
+        actual: Digest,
+    },
     /// It cannot be told which blobs a kit needs, so that none may be deleted.
     #[error("nothing is deleted because it cannot be told what {kit} needs")]
     Undecidable {

@@ -104,6 +104,11 @@ impl Session {
         }
     }
 
+    /// Returns what the session is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns a path under `ingest/` that no one else uses.
     pub(super) fn temporary(&self) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +123,7 @@ impl Drop for Session {
 }
 
 /// Tells whether `path` still leads to the open `file`.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => {
             let (open, named) = (FileStamp::of(&open), FileStamp::of(&named));
@@ -160,7 +165,7 @@ pub(super) fn holders(store: &Store) -> Vec<Holder> {
 }
 
 /// Returns the same without the one of `own`, who asks.
-fn holders_but(store: &Store, own: Option<&Session>) -> Vec<Holder> {
+pub(super) fn holders_but(store: &Store, own: Option<&Session>) -> Vec<Holder> {
     let Ok(listing) = fs::read_dir(store.sessions_dir()) else {
         return Vec::new();
     };
@@ -168,27 +173,38 @@ fn holders_but(store: &Store, own: Option<&Session>) -> Vec<Holder> {
         .flatten()
         .map(|found| found.path())
         .filter(|path| own.is_none_or(|own| own.path != *path) && is_alive(path))
-        .filter_map(|path| {
-            let from_content = fs::read(&path)
-                .ok()
-                .and_then(|text| serde_json::from_slice(&text).ok());
-            from_content.or_else(|| {
-                let name = path.file_name()?.to_str()?;
-                Some(Holder {
-                    pid: name.split_once('-')?.0.parse().ok()?,
-                    command: "kit".to_owned(),
-                    started: String::new(),
-                })
-            })
-        })
+        .filter_map(|path| read_holder(&path))
         .collect();
     holders.sort_by(|a, b| (&a.started, a.pid).cmp(&(&b.started, b.pid)));
     holders
 }
 
+/// Returns who registered the session `name`, if that one may still be alive.
+pub(super) fn holder(store: &Store, name: &str) -> Option<Holder> {
+    let is_name = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    let path = store.sessions_dir().join(name);
+    (name.bytes().all(is_name) && is_alive(&path))
+        .then(|| read_holder(&path))
+        .flatten()
+}
+
+fn read_holder(path: &Path) -> Option<Holder> {
+    let from_content = fs::read(path)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    from_content.or_else(|| {
+        let name = path.file_name()?.to_str()?;
+        Some(Holder {
+            pid: name.split_once('-')?.0.parse().ok()?,
+            command: "kit".to_owned(),
+            started: String::new(),
+        })
+    })
+}
+
 /// How a lock is held.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Shared,
     Exclusive,
 }
@@ -209,7 +225,7 @@ pub struct ReadLock {
 }
 
 /// One wait: its patience, and what it already said.
-struct Wait<'a> {
+pub(super) struct Wait<'a> {
     store: &'a Store,
     own: Option<&'a Session>,
     progress: &'a dyn Progress,
@@ -219,7 +235,11 @@ struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    fn new(store: &'a Store, own: Option<&'a Session>, progress: &'a dyn Progress) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        own: Option<&'a Session>,
+        progress: &'a dyn Progress,
+    ) -> Self {
         Self {
             store,
             own,
@@ -232,18 +252,34 @@ impl<'a> Wait<'a> {
 
     /// Sleeps until it is worth trying again.
     fn again(&mut self) -> Result<(), Error> {
+        let (store, own) = (self.store, self.own);
+        self.again_behind(|| holders_but(store, own).into_iter().next())
+    }
+
+    /// Begins to be patient anew.
+    pub(super) fn renew(&mut self) {
+        self.began = Instant::now();
+    }
+
+    /// Sleeps until it is worth trying again to have what `holder` holds.
+    pub(super) fn again_behind(
+        &mut self,
+        holder: impl FnOnce() -> Option<Holder>,
+    ) -> Result<(), Error> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
         let waited = self.began.elapsed();
         let timeout = self.store.options.lock_timeout;
         if waited >= timeout {
-            let holder = holders_but(self.store, self.own).into_iter().next();
-            return Err(Error::Busy { holder, waited });
+            return Err(Error::Busy {
+                holder: holder(),
+                waited,
+            });
         }
         if waited >= SAY_AFTER && !self.said {
             self.said = true;
-            match holders_but(self.store, self.own).first() {
+            match holder() {
                 Some(holder) => self.progress.status(&format!("waiting for {holder} …")),
                 None => self.progress.status("waiting for another process …"),
             }
@@ -263,7 +299,7 @@ impl<'a> Wait<'a> {
 }
 
 /// Tries to lock `file`; `false` if someone else holds it.
-fn try_take(file: &File, path: &Path, kind: Kind) -> Result<bool, Error> {
+pub(super) fn try_take(file: &File, path: &Path, kind: Kind) -> Result<bool, Error> {
     loop {
         let taken = match kind {
             Kind::Shared => file.try_lock_shared(),

@@ -8,7 +8,8 @@
 //!   names.log              one line for each change of a name
 //!   blob-stamps            which blob files were seen to be right, and how they looked then
 //!   kit-store.json         {"version":1}
-//!   ingest/                <session>-<n>.tmp: files being written; <hex>…: downloads to resume
+//!   ingest/                <session>-<n>.tmp: files being written; <hex>: downloads to resume,
+//!                          <hex>.pieces: what there is of them
 //!   lock/                  store.lock, gate.lock, index.lock, sessions/<pid>-<random>
 //!   quarantine/<hex>       damaged blobs that were set aside
 //! ```
@@ -24,8 +25,8 @@
 //! they are read: everything that is handed out is verified.
 //!
 //! The rooms: `lock` (who works with the store), `index`, `naming` and `names_log` (names), `blob` (reading),
-//! `writer` (adding), `identity` (what need not be read again), `needs` (what a kit consists of),
-//! `remove`, `prune`, `verify`, `usage`, `survey` (a look from outside).
+//! `writer` (adding), `partial` (downloads), `identity` (what need not be read again), `needs` (what a
+//! kit consists of), `remove`, `prune`, `verify`, `usage`, `survey` (a look from outside).
 
 mod blob;
 mod error;
@@ -35,6 +36,7 @@ mod lock;
 mod names_log;
 mod naming;
 mod needs;
+mod partial;
 mod prune;
 mod remove;
 mod survey;
@@ -68,6 +70,7 @@ pub use error::{Damage, Error};
 pub use index::Entry;
 pub use lock::{Holder, ReadLock};
 pub use names_log::{Change, History};
+pub use partial::{Claim, LeftPartial, Partial};
 pub use prune::{PrunePlan, PruneReport};
 pub use remove::{Blob, DroppedKit, Left, RemovalPlan, RemovalReport, Selection};
 pub use survey::Survey;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{digest::Digest, progress::Progress};
 
-use super::{Blob, Error, Store, blob, index, lock, needs};
+use super::{Blob, Error, LeftPartial, Store, blob, index, lock, needs, partial};
 
 /// What pruning would delete.
 #[derive(Debug, Default)]
@@ -18,15 +18,15 @@ pub struct PrunePlan {
     pub blobs: Vec<Blob>,
     /// Files that dead processes were writing, with their sizes.
     pub temporary: Vec<(PathBuf, u64)>,
+    /// Downloads that could be resumed.
+    pub partials: Vec<LeftPartial>,
     older_than: Option<Duration>,
 }
 
 impl PrunePlan {
     /// Returns how many bytes are freed.
     pub fn bytes(&self) -> u64 {
-        let blobs: u64 = self.blobs.iter().map(|blob| blob.size).sum();
-        let temporary: u64 = self.temporary.iter().map(|(_, size)| size).sum();
-        blobs + temporary
+        bytes(&self.blobs, &self.temporary, &self.partials)
     }
 }
 
@@ -37,15 +37,22 @@ pub struct PruneReport {
     pub blobs: Vec<Blob>,
     /// Files that dead processes were writing, with their sizes.
     pub temporary: Vec<(PathBuf, u64)>,
+    /// Downloads that could have been resumed.
+    pub partials: Vec<LeftPartial>,
 }
 
 impl PruneReport {
     /// Returns how many bytes were freed.
     pub fn bytes(&self) -> u64 {
-        let blobs: u64 = self.blobs.iter().map(|blob| blob.size).sum();
-        let temporary: u64 = self.temporary.iter().map(|(_, size)| size).sum();
-        blobs + temporary
+        bytes(&self.blobs, &self.temporary, &self.partials)
     }
+}
+
+fn bytes(blobs: &[Blob], temporary: &[(PathBuf, u64)], partials: &[LeftPartial]) -> u64 {
+    let blobs: u64 = blobs.iter().map(|blob| blob.size).sum();
+    let temporary: u64 = temporary.iter().map(|(_, size)| size).sum();
+    let partials: u64 = partials.iter().map(|partial| partial.size).sum();
+    blobs + temporary + partials
 }
 
 impl Store {
@@ -68,9 +75,13 @@ impl Store {
         let needed = needs::of_all(self, &names.entries)?;
         let mut plan = PrunePlan {
             temporary: dead_temporaries(self)?,
+            partials: partial::all(self)?,
             older_than,
             ..PrunePlan::default()
         };
+        if let Some(least) = older_than {
+            plan.partials.retain(|partial| partial.is_older_than(least));
+        }
         let now = SystemTime::now();
         for digest in blob::all(self)? {
             let path = self.blob_path(&digest);
@@ -109,11 +120,18 @@ impl Store {
             .collect();
         self.delete(&blobs, &locked.session, &mut report.blobs)?;
         report.temporary = sweep_dead(self)?;
+        let planned: HashSet<Digest> = plan.partials.iter().map(|one| one.digest).collect();
+        for partial in now.partials {
+            if planned.contains(&partial.digest) && partial::end(self, &partial)? {
+                report.partials.push(partial);
+            }
+        }
         Ok(report)
     }
 }
 
-/// Deletes the temporary files and sessions of dead processes and returns the files.
+/// Deletes the temporary files and sessions of dead processes and returns the files. Downloads
+/// that nobody came back for go too.
 pub(super) fn sweep_dead(store: &Store) -> Result<Vec<(PathBuf, u64)>, Error> {
     let temporaries = dead_temporaries(store)?;
     for (path, _) in &temporaries {
@@ -126,6 +144,7 @@ pub(super) fn sweep_dead(store: &Store) -> Result<Vec<(PathBuf, u64)>, Error> {
     }
     // The sessions after their files: a file without a session is a dead one's.
     sweep_sessions(store)?;
+    partial::sweep(store)?;
     Ok(temporaries)
 }
 

@@ -3,12 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    path::PathBuf,
 };
 
 use crate::{digest::Digest, oci::Descriptor, progress::Progress, reference::Repository};
 
-use super::{Entry, Error, Store, blob, index, needs, prune};
+use super::{Entry, Error, Store, blob, index, needs, partial, prune};
 
 /// What one kit takes in one repository.
 #[derive(Debug)]
@@ -51,11 +50,10 @@ impl Leftover {
         self.bytes += bytes;
     }
 
-    fn of(files: &[(PathBuf, u64)]) -> Self {
-        Self {
-            files: files.len(),
-            bytes: files.iter().map(|(_, size)| size).sum(),
-        }
+    fn of(sizes: impl Iterator<Item = u64>) -> Self {
+        let mut leftover = Self::default();
+        sizes.for_each(|size| leftover.add(size));
+        leftover
     }
 }
 
@@ -150,8 +148,8 @@ impl Store {
         }
 
         let mut usage = Usage {
-            temporary: Leftover::of(&prune::dead_temporaries(self)?),
-            resumable: Leftover::of(&self.resumable()?),
+            temporary: Leftover::of(prune::dead_temporaries(self)?.iter().map(|(_, size)| *size)),
+            resumable: Leftover::of(partial::all(self)?.iter().map(|one| one.size)),
             ..Usage::default()
         };
         let mut garbage = Leftover::default();

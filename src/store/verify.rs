@@ -17,7 +17,9 @@ use crate::{
     reference::Reference,
 };
 
-use super::{Blob, Damage, Entry, Error, Store, blob, index, lock, names_log, needs, prune};
+use super::{
+    Blob, Damage, Entry, Error, Store, blob, index, lock, names_log, needs, partial, prune,
+};
 
 /// How many blobs are hashed at a time: one disk is not read faster by more.
 const THREADS: usize = 2;
@@ -152,7 +154,8 @@ impl Store {
         if *scope == Scope::All {
             self.add_strays(&mut expected, &mut report)?;
             report.temporary = prune::dead_temporaries(self)?;
-            report.resumable = self.resumable()?;
+            let partials = partial::all(self)?.into_iter();
+            report.resumable = partials.map(|one| (one.path, one.size)).collect();
         }
         let work: Vec<(Digest, Expected)> = expected.into_iter().collect();
         self.read_all(&work, &mut report, progress)?;
@@ -209,23 +212,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-
-    /// Returns what downloads have left to go on with.
-    pub(super) fn resumable(&self) -> Result<Vec<(PathBuf, u64)>, Error> {
-        let mut resumable = Vec::new();
-        for path in prune::listing(&self.ingest_dir())? {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            if Digest::from_hex(name).is_some()
-                && let Ok(metadata) = fs::symlink_metadata(&path)
-            {
-                resumable.push((path, metadata.len()));
-            }
-        }
-        Ok(resumable)
     }
 
     /// Hashes the blobs of `work`, a few at a time.

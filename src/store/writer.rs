@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     digest::Digest,
     oci::Descriptor,
     platform::{self, FileStamp},
-    progress::{Progress, Silent},
+    progress::{Meter, Progress, Silent},
     reference::Reference,
 };
 
@@ -20,8 +20,10 @@ use super::{
     Change, Error, Store, blob,
     identity::{self, Stamps},
     index,
-    lock::{self, StoreLock},
-    naming, needs, prune,
+    lock::{self, Session, StoreLock},
+    naming, needs,
+    partial::{self, Claim},
+    prune,
 };
 
 /// How much is believed of a blob that seems to be there.
@@ -100,6 +102,14 @@ impl<'a> Writer<'a> {
         self.store
     }
 
+    pub(super) const fn progress(&self) -> &'a dyn Progress {
+        self.progress
+    }
+
+    pub(super) const fn session(&self) -> &Session {
+        &self.lock.session
+    }
+
     fn knowledge(&self) -> MutexGuard<'_, Knowledge> {
         // Every change to it is one step: a panic elsewhere cannot leave it half done.
         self.knowledge
@@ -162,6 +172,32 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// Begins or resumes the download of the blob `digest` of `size` bytes, for which it waits while
+    /// another process downloads it: as long as that one's file grows, and for the time of the
+    /// lock timeout when it does not. `meter` advances by what earlier runs have left.
+    ///
+    /// Whoever holds one partial must not wait for another in the same thread: two processes might
+    /// wait for each other.
+    pub fn partial(
+        &self,
+        digest: &Digest,
+        size: u64,
+        meter: &dyn Meter,
+    ) -> Result<Claim<'_>, Error> {
+        partial::claim(self, digest, size, meter)
+    }
+
+    /// Does what [`Writer::partial`] does, or returns `None` if another process (or thread)
+    /// downloads the blob now: there may be others to begin with.
+    pub fn try_partial(
+        &self,
+        digest: &Digest,
+        size: u64,
+        meter: &dyn Meter,
+    ) -> Result<Option<Claim<'_>>, Error> {
+        partial::try_claim(self, digest, size, meter)
+    }
+
     /// Stores `content` and returns its digest: for configs and manifests.
     pub fn put(&self, content: &[u8]) -> Result<Digest, Error> {
         let (digest, size) = (Digest::of(content), content.len() as u64);
@@ -175,6 +211,17 @@ impl<'a> Writer<'a> {
             .map_err(Error::io("write", path))?;
         temporary.commit(&digest, size)?;
         Ok(digest)
+    }
+
+    /// Learns which blobs other processes have seen to be right.
+    pub(super) fn learn(&self) -> Result<(), Error> {
+        let stamps = Stamps::read(&self.store.stamps_path())?;
+        let mut knowledge = self.knowledge();
+        knowledge.stamps = stamps;
+        for (digest, stamp) in knowledge.unsaved.clone() {
+            knowledge.stamps.insert(digest, stamp);
+        }
+        Ok(())
     }
 
     /// Makes all committed blobs durable, and remembers that they are right.
@@ -238,8 +285,35 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// Makes the file `path` the blob `digest` unless that is there; then the file stays.
+    pub(super) fn keep(
+        &self,
+        file: &File,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Committed, Error> {
+        let was_damaged = self.knowledge().damaged.contains(digest);
+        let presence = if was_damaged {
+            Presence::Damaged
+        } else {
+            self.has(digest, size, Trust::Recorded)?
+        };
+        if presence == Presence::Here {
+            return Ok(Committed::AlreadyThere);
+        }
+        platform::make_read_only(file).map_err(Error::io("protect", path))?;
+        file.sync_all().map_err(Error::io("sync", path))?;
+        self.place(file, path, digest)?;
+        if presence == Presence::Damaged {
+            self.knowledge().damaged.remove(digest);
+            return Ok(Committed::Healed);
+        }
+        Ok(Committed::Stored)
+    }
+
     /// Moves a finished file to where blobs are.
-    fn place(&self, file: &File, path: &PathBuf, digest: &Digest) -> Result<(), Error> {
+    fn place(&self, file: &File, path: &Path, digest: &Digest) -> Result<(), Error> {
         let target = self.store.blob_path(digest);
         if fs::symlink_metadata(&target).is_ok_and(|there| there.is_dir()) {
             // The one thing that a rename does not replace.
@@ -300,24 +374,11 @@ impl TempBlob<'_> {
                 actual,
             });
         }
-        let was_damaged = self.writer.knowledge().damaged.contains(digest);
-        let presence = if was_damaged {
-            Presence::Damaged
-        } else {
-            self.writer.has(digest, size, Trust::Recorded)?
-        };
-        if presence == Presence::Here {
-            return Ok(Committed::AlreadyThere); // Dropping deletes the file.
+        let committed = self.writer.keep(&file, &self.path, digest, size)?;
+        if committed != Committed::AlreadyThere {
+            self.path = PathBuf::new(); // Nothing is there any more to delete.
         }
-        platform::make_read_only(&file).map_err(Error::io("protect", &self.path))?;
-        file.sync_all().map_err(Error::io("sync", &self.path))?;
-        self.writer.place(&file, &self.path, digest)?;
-        self.path = PathBuf::new();
-        if presence == Presence::Damaged {
-            self.writer.knowledge().damaged.remove(digest);
-            return Ok(Committed::Healed);
-        }
-        Ok(Committed::Stored)
+        Ok(committed)
     }
 }
 

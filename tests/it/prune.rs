@@ -75,7 +75,8 @@ fn prune_tells_in_json() {
       "path": "[HOME]/store/ingest/4-dead-1.tmp",
       "size": 4
     }
-  ]
+  ],
+  "resumable": []
 }
 [exit 0]
 
@@ -85,6 +86,41 @@ fn prune_tells_in_json() {
         kit.run(["prune", "--format", "{{ .Bytes }}"]).success(),
         "0\n"
     );
+}
+
+#[test]
+fn prune_ends_unfinished_downloads() {
+    let kit = sandbox();
+    let ingest = kit.store().path().join("ingest");
+    let partial = ingest.join("ab".repeat(32));
+    fs::write(&partial, "partial").unwrap();
+    fs::write(partial.with_extension("pieces"), "{}").unwrap();
+    kit.run(["prune", "--older-than", "1h"]).success();
+    assert!(partial.exists());
+    assert_data_eq!(
+        kit.run(["prune", "--dry-run", "-v"]).hide_digests(),
+        str![[r#"
+Would free 24 B in 1 blob and 1 unfinished download
+[stderr]
+debug: blob sha256:[DIGEST] (17 B)
+debug: unfinished download [HOME]/store/ingest/[DIGEST] (7 B)
+[exit 0]
+
+"#]]
+    );
+    assert_data_eq!(
+        kit.run([
+            "prune",
+            "--format",
+            "{{ range .resumable }}{{ .size }}{{ end }}"
+        ]),
+        str![[r#"
+7
+[exit 0]
+
+"#]]
+    );
+    assert_eq!(fs::read_dir(ingest).unwrap().count(), 0);
 }
 
 #[test]

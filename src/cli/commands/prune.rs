@@ -18,14 +18,14 @@ use crate::{
         values::duration,
     },
     digest::Digest,
-    store::Blob,
+    store::{Blob, LeftPartial},
 };
 
 /// Free what no kit needs any more
 #[derive(clap::Args)]
 #[command(
     long_about = "Free what no kit needs any more: blobs that no kit refers to, and what programs \
-                  left behind that were killed. Kits are never removed, also those without a tag.",
+                  left behind that were killed, also downloads that could be resumed. Kits are never removed, also those without a tag.",
     after_help = examples(&[
     ("Free all that is not needed", "kit prune"),
     ("See what would be freed", "kit prune --dry-run -v"),
@@ -50,6 +50,7 @@ struct Report {
     bytes: u64,
     blobs: Vec<BlobRow>,
     temporary: Vec<FileRow>,
+    resumable: Vec<FileRow>,
 }
 
 /// A blob in JSON.
@@ -84,21 +85,28 @@ impl From<&(PathBuf, u64)> for FileRow {
     }
 }
 
+impl From<&LeftPartial> for FileRow {
+    fn from(partial: &LeftPartial) -> Self {
+        Self::from(&(partial.path.clone(), partial.size))
+    }
+}
+
 /// Frees, or tells what would be freed.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit prune")?;
     let plan = store.plan_prune(args.older_than, &context.watcher())?;
-    let (bytes, blobs, temporary) = if args.dry_run {
-        (plan.bytes(), plan.blobs, plan.temporary)
+    let (bytes, blobs, temporary, partials) = if args.dry_run {
+        (plan.bytes(), plan.blobs, plan.temporary, plan.partials)
     } else {
-        let report = store.prune(&plan, &context.progress())?;
-        (report.bytes(), report.blobs, report.temporary)
+        let done = store.prune(&plan, &context.progress())?;
+        (done.bytes(), done.blobs, done.temporary, done.partials)
     };
     let report = Report {
         dry_run: args.dry_run,
         bytes,
         blobs: blobs.iter().map(Into::into).collect(),
         temporary: temporary.iter().map(Into::into).collect(),
+        resumable: partials.iter().map(Into::into).collect(),
     };
     match &args.output.format {
         Format::Json => context.ui.json(&report),
@@ -113,11 +121,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                     .ui
                     .debug(format_args!("blob {} ({size})", blob.digest));
             }
-            for file in &report.temporary {
-                let (path, size) = (escape_path(Path::new(&file.path)), human::bytes(file.size));
-                context
-                    .ui
-                    .debug(format_args!("temporary file {path} ({size})"));
+            let rows = [
+                ("temporary file", &report.temporary),
+                ("unfinished download", &report.resumable),
+            ];
+            for (what, files) in rows {
+                for file in files {
+                    let path = escape_path(Path::new(&file.path));
+                    let size = human::bytes(file.size);
+                    context.ui.debug(format_args!("{what} {path} ({size})"));
+                }
             }
             context.ui.line(summary(&report))
         }
@@ -125,9 +138,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn summary(report: &Report) -> String {
-    if report.blobs.is_empty() && report.temporary.is_empty() {
-        return "Nothing to free".to_owned();
-    }
     let done = if report.dry_run {
         "Would free"
     } else {
@@ -136,11 +146,18 @@ fn summary(report: &Report) -> String {
     let counts = [
         (report.blobs.len(), "blob"),
         (report.temporary.len(), "temporary file"),
+        (report.resumable.len(), "unfinished download"),
     ];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts
         .map(|(count, noun)| human::count(count as u64, noun))
         .collect();
-    let bytes = human::bytes(report.bytes);
-    format!("{done} {bytes} in {}", counts.join(" and "))
+    let Some((last, first)) = counts.split_last() else {
+        return "Nothing to free".to_owned();
+    };
+    let counts = match first {
+        [] => last.clone(),
+        first => format!("{} and {last}", first.join(", ")),
+    };
+    format!("{done} {} in {counts}", human::bytes(report.bytes))
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod locks;
 mod names;
+mod partials;
 mod reading;
 mod removal;
 
