@@ -10,6 +10,7 @@ use super::{
     limits,
     message::{Request, Response},
     origin::{Origin, Scheme},
+    pause::Pauses,
     proxy::Proxies,
     retry::{Clock, Policy, SystemClock},
     tls::{self, Tls},
@@ -66,6 +67,7 @@ pub struct Client {
     timeouts: Timeouts,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
+    pauses: Arc<Pauses>,
 }
 
 impl Client {
@@ -104,6 +106,7 @@ impl Client {
             timeouts,
             clock: Arc::new(SystemClock),
             observer,
+            pauses: Arc::default(),
         })
     }
 
@@ -111,6 +114,18 @@ impl Client {
     #[cfg(test)]
     pub(super) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    pub(super) const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(super) fn observer(&self) -> &dyn Observer {
+        &*self.observer
     }
 
     /// Sends a request, follows redirects, and tries again what may go better. Any status is an
@@ -144,6 +159,11 @@ impl Client {
             let seconds = wait.as_secs_f64();
             self.observer
                 .waiting(format_args!("{why}; trying again in {seconds:.1} s"));
+            if let Ok(response) = &result
+                && let Some(asked) = response.retry_after()
+            {
+                self.pauses.begin(response.peer(), asked, self.clock());
+            }
             drop(result);
             self.clock.sleep(wait).await;
         }
@@ -180,6 +200,7 @@ impl Client {
         origin: &Origin,
         authorized: bool,
     ) -> Result<Response, Error> {
+        self.pauses.pass(origin, self.clock()).await;
         let mut builder = self
             .inner
             .request(request.method.clone(), url.clone())

@@ -13,6 +13,7 @@ mod error;
 pub mod limits;
 mod message;
 mod origin;
+mod pause;
 mod pem;
 mod proxy;
 mod retry;

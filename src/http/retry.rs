@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
     error::{Error, Reason},
     limits::{MAX_RETRIES, MAX_RETRY_AFTER},
@@ -11,6 +13,10 @@ use super::{
 pub trait Clock: Send + Sync {
     /// Waits.
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Returns the time that it shows.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
     /// Returns a number from 0 to 1 by which waits differ, so that many clients do not all come
     /// back at the same moment.
     fn jitter(&self) -> f64;
@@ -94,7 +100,7 @@ impl Policy {
     }
 }
 
-fn backoff(failed: u32, jitter: f64) -> Duration {
+pub(super) fn backoff(failed: u32, jitter: f64) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failed.saturating_sub(1)));
     // Between three and five quarters.
     doubled

@@ -5,20 +5,27 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     thread,
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::*;
 
 #[derive(Default)]
-struct Counting(Mutex<Vec<Duration>>);
+struct Counting(Mutex<Vec<Duration>>, OnceLock<Instant>);
 
 impl Clock for Counting {
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.0.lock().unwrap().push(time);
         Box::pin(ready(()))
+    }
+
+    fn now(&self) -> Instant {
+        let began = *self.1.get_or_init(Instant::now);
+        began + self.0.lock().unwrap().iter().sum::<Duration>()
     }
 
     fn jitter(&self) -> f64 {
@@ -159,4 +166,29 @@ async fn a_head_without_end_is_refused() {
         matches!(result, Err(Error::Unreachable { .. })),
         "{result:?}"
     );
+}
+
+#[tokio::test]
+async fn a_peer_that_wants_to_be_left_alone_is_left_alone_by_all() {
+    let busy =
+        "HTTP/1.1 429 X\r\nRetry-After: 20\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (clock, pauses) = (Counting::default(), pause::Pauses::default());
+    let origin = |url: &str| Origin::of(&Url::parse(url).unwrap()).unwrap();
+    let (peer, other) = (origin("https://a.example"), origin("https://b.example"));
+    pauses.begin(&peer, Duration::from_secs(20), &clock);
+    pauses.begin(&peer, Duration::from_secs(5), &clock);
+    pauses.pass(&other, &clock).await;
+    assert!(clock.0.lock().unwrap().is_empty());
+    pauses.pass(&peer, &clock).await;
+    pauses.pass(&peer, &clock).await;
+    assert_eq!(*clock.0.lock().unwrap(), [Duration::from_secs(20)]);
+    // The one that was told waits once, not twice.
+    let (result, waits) = get(
+        server(vec![vec![busy], vec![OK]]),
+        false,
+        Duration::from_secs(5),
+    )
+    .await;
+    assert_eq!(result.unwrap(), 200);
+    assert_eq!(waits, [Duration::from_secs(20)]);
 }
