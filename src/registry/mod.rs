@@ -6,6 +6,7 @@
 //! `token::check_server` lets pass, and nowhere else.
 
 mod challenge;
+pub mod download;
 mod error;
 mod repository;
 mod session;

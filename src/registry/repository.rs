@@ -306,6 +306,11 @@ impl Repository {
         })
     }
 
+    /// Decides whether a transfer that broke off is taken up again, see [`http::Client::take_up`].
+    pub(super) async fn take_up(&self, error: &http::Error, failed: u32) -> bool {
+        self.registry.client().take_up(error, failed).await
+    }
+
     async fn no_manifest(&self, reference: &str, response: Response) -> Error {
         Error::NoManifest {
             registry: self.registry.name().to_owned(),
@@ -354,6 +359,11 @@ impl BlobBody {
     /// Returns who sends, to be shown.
     pub fn peer(&self) -> String {
         self.response.peer().to_string()
+    }
+
+    /// Returns the error of an answer that is given up.
+    pub(super) fn broken(&self, reason: Reason) -> http::Error {
+        self.response.broken(reason)
     }
 
     /// Returns the next bytes, `None` after the last. Less or more than announced is an error.
