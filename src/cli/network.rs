@@ -1,16 +1,22 @@
 //! The network flags of all commands that speak to registries, and the one bridge to them.
 
-use std::{fmt, future::Future, path::PathBuf, sync::Arc};
+use std::{fmt, future::Future, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Context,
     failure::{Failure, Kind},
     ui::{Level, Ui},
+    values::{self, BadValue},
 };
 use crate::{
     config,
-    credentials::{Keyring, Sources},
-    http::{self, Client, Files, Observer, Options, Policy, Proxies, Tls, limits::MAX_RETRIES},
+    credentials::{Credential, Keyring, Secret, Sources},
+    http::{
+        self, Client, Files, Observer, Options, Policy, Proxies, Timeouts, Tls, limits::MAX_RETRIES,
+    },
+    ops::{self, pull::Registries},
+    reference::{self, Reference},
+    registry::{self, Registry, Repository, download},
 };
 
 /// The flags: flatten them into the arguments of a command.
@@ -49,9 +55,128 @@ pub(crate) struct NetworkArgs {
     retries: u32,
 }
 
+/// The flags of commands that move blobs.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Network options")]
+pub(crate) struct TransferArgs {
+    /// Blobs at a time
+    #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = concurrency)]
+    pub(crate) concurrency: NonZeroUsize,
+    /// Connections at a time [default: 4 to 16, as many as it takes]
+    #[arg(long, value_name = "NUMBER", value_parser = connections)]
+    jobs: Option<NonZeroUsize>,
+    /// Bytes a second over all connections, such as 50MiB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    max_rate: Option<u64>,
+    /// How long a connection may be silent before it is given up
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = values::duration)]
+    pub(crate) stall_timeout: Duration,
+}
+
+impl TransferArgs {
+    /// Returns how blobs are fetched.
+    pub(crate) fn download(&self) -> download::Options {
+        download::Options {
+            jobs: self.jobs.map(NonZeroUsize::get),
+            max_rate: self.max_rate,
+            stall: self.stall_timeout,
+        }
+    }
+}
+
+/// Reads how many blobs are moved at the same time; the complaint is the reference's.
+fn concurrency(text: &str) -> Result<NonZeroUsize, BadValue> {
+    text.parse().map_err(|_| {
+        BadValue::new(format!(
+            "invalid argument for concurrency ({text}): must be at least 1"
+        ))
+    })
+}
+
+/// Reads how many connections there may be.
+fn connections(text: &str) -> Result<NonZeroUsize, BadValue> {
+    text.parse().map_err(|_| {
+        BadValue::new(format!("'{text}' is no number of connections"))
+            .hint("write a whole number, 1 or more")
+    })
+}
+
+/// The registries that a command reaches, each with its login.
+pub(crate) struct Access {
+    client: Client,
+    keyring: Keyring,
+    /// The registry that the command names, and the login for it in the environment.
+    given: Option<(String, Credential)>,
+    plain_http: bool,
+}
+
+impl Access {
+    fn login(&self, name: &reference::Repository) -> Result<Option<Credential>, ops::Error> {
+        let registry = name.registry().unwrap_or_default();
+        if let Some((_, given)) = self.given.as_ref().filter(|(it, _)| it == registry) {
+            return Ok(Some(given.clone()));
+        }
+        let found = self.keyring.find(registry, Some(name.path()))?;
+        Ok(found.map(|found| found.credential))
+    }
+}
+
+impl Registries for Access {
+    fn repository(&self, name: &reference::Repository) -> Result<Repository, ops::Error> {
+        let registry = name.registry().unwrap_or_default();
+        let options = registry::Options {
+            plain_http: self.plain_http,
+            trust: self.keyring.trust(registry)?,
+        };
+        let login = self.login(name)?;
+        let registry = Registry::new(self.client.clone(), registry, login, options)?;
+        Ok(Arc::new(registry).repository(name.path()))
+    }
+
+    fn has_login(&self, name: &reference::Repository) -> Result<bool, ops::Error> {
+        Ok(self.login(name)?.is_some())
+    }
+}
+
 impl NetworkArgs {
+    /// Returns the way to registries, first of all to the one of `reference`. A connection that is
+    /// silent for `stall` is given up.
+    pub(crate) fn access(
+        &self,
+        reference: &Reference,
+        stall: Duration,
+        context: &Context,
+    ) -> Result<Access, Failure> {
+        let mut environment = config::Logins::read();
+        let keyring = keyring(context, &mut environment)?;
+        let first = reference
+            .repository()
+            .and_then(reference::Repository::registry);
+        let given = first.zip(environment.password.take());
+        let user = environment.user.take().unwrap_or_default();
+        let given = given.map(|(registry, password)| {
+            let login = Credential::of(&user, Secret::new(password));
+            (registry.to_owned(), login)
+        });
+        let timeouts = Timeouts {
+            idle: stall,
+            connect: stall.min(Timeouts::default().connect),
+            ..Timeouts::default()
+        };
+        Ok(Access {
+            client: self.client_with(timeouts, context)?,
+            keyring,
+            given,
+            plain_http: self.plain_http,
+        })
+    }
+
     /// Makes the client of a command.
     pub(crate) fn client(&self, context: &Context) -> Result<Client, Failure> {
+        self.client_with(Timeouts::default(), context)
+    }
+
+    fn client_with(&self, timeouts: Timeouts, context: &Context) -> Result<Client, Failure> {
         let environment = config::Network::read();
         if !self.tls_verify {
             context.ui.warn(
@@ -64,7 +189,7 @@ impl NetworkArgs {
             policy: Policy {
                 retries: self.retries,
             },
-            ..Options::default()
+            timeouts,
         };
         let teller = Teller(Arc::clone(&context.ui));
         Ok(Client::new(options, Arc::new(teller))?)

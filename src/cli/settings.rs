@@ -44,7 +44,24 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("status", &["no-cache", "threads"]),
     ("unpack", &["threads", "link"]),
     ("prune", &["older-than"]),
+    (
+        NETWORK,
+        &[
+            "ca-file",
+            "cert",
+            "key",
+            "proxy",
+            "retries",
+            "concurrency",
+            "jobs",
+            "max-rate",
+            "stall-timeout",
+        ],
+    ),
 ];
+
+/// The table that is no command's: its settings are for all that speak to registries.
+const NETWORK: &str = "network";
 
 /// Makes what `file` sets the defaults of `command`'s flags. What one of the variables `said`
 /// decides stays as it is.
@@ -67,11 +84,7 @@ pub(super) fn apply(
         if !known.contains(&entry.key.as_str()) {
             return Err(unknown(&command, entry, known, failure));
         }
-        let holder = match &entry.table {
-            Some(table) => command.find_subcommand(table),
-            None => Some(&command),
-        };
-        let arg = holder
+        let arg = holder(&command, entry.table.as_deref(), &entry.key)
             .and_then(|holder| flag(holder, &entry.key))
             .expect("a test looks for the flag of each setting");
         check(arg, entry).map_err(|(problem, hints)| {
@@ -85,7 +98,14 @@ pub(super) fn apply(
         }
         let id = arg.get_id().clone();
         let set = |arg: Arg| arg.default_values(entry.values.clone());
-        command = match &entry.table {
+        command = match entry.table.as_deref() {
+            Some(NETWORK) => command.mut_subcommands(|inner| {
+                if flag(&inner, &entry.key).is_some() {
+                    inner.mut_arg(&id, set)
+                } else {
+                    inner
+                }
+            }),
             Some(table) => command.mut_subcommand(table, |inner| inner.mut_arg(id, set)),
             None => command.mut_arg(id, set),
         };
@@ -105,6 +125,17 @@ fn keys(entry: &Entry) -> Result<&'static [&'static str], (String, Option<&'stat
             format!("there are no settings for `{table}`"),
             closest(table, COMMANDS.iter().map(|(name, _)| *name)),
         )),
+    }
+}
+
+/// Returns the command, or one of the commands, whose flag `key` a setting in `table` is for.
+fn holder<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Option<&'a Command> {
+    match table {
+        None => Some(command),
+        Some(NETWORK) => command
+            .get_subcommands()
+            .find(|inner| flag(inner, key).is_some()),
+        Some(table) => command.find_subcommand(table),
     }
 }
 
@@ -136,10 +167,7 @@ fn unknown(
     failure: impl Fn(String) -> Failure,
 ) -> Failure {
     let key = entry.key.as_str();
-    let holder = match &entry.table {
-        Some(table) => command.find_subcommand(table),
-        None => Some(command),
-    };
+    let holder = holder(command, entry.table.as_deref(), key);
     if holder.is_some_and(|holder| flag(holder, key).is_some()) {
         return failure(format!("{} is no setting", shown(entry)))
             .hint(format!("--{key} can only be typed"));
@@ -191,19 +219,20 @@ pub(super) fn page(command: &Command) -> String {
         "\nSettings, in the file `{FILE_NAME}` in the home: flags without their dashes. For all \
          commands:\n"
     );
-    let mut rows = |title: String, holder: &Command, keys: &[&str]| {
+    let mut rows = |title: String, table: Option<&str>, keys: &[&str]| {
         text.push_str(&title);
         for key in keys {
-            let help = flag(holder, key).and_then(Arg::get_help);
+            let holder = holder(command, table, key);
+            let help = holder
+                .and_then(|holder| flag(holder, key))
+                .and_then(Arg::get_help);
             let help = help.map(ToString::to_string).unwrap_or_default();
             row(&mut text, key, &help);
         }
     };
-    rows(String::new(), command, GLOBAL);
+    rows(String::new(), None, GLOBAL);
     for (name, keys) in COMMANDS {
-        if let Some(holder) = command.find_subcommand(name) {
-            rows(format!("\n[{name}]\n"), holder, keys);
-        }
+        rows(format!("\n[{name}]\n"), Some(name), keys);
     }
     text.push_str(
         "\nExample:\n  log-level = \"warn\"\n\n  [pack]\n  threads = 4\n  keep-modes = true\n\n\
@@ -278,6 +307,16 @@ mod tests {
         "limit",
         "no-descriptions",
         "show-update-notifications",
+        // who is believed, and who may read along: for one command and one registry
+        "plain-http",
+        "tls-verify",
+        "username",
+        "password",
+        "password-stdin",
+        "check",
+        "token-server",
+        "allow-parent",
+        "expect-digest",
         // the old names of filters
         "kitfile",
         "model",
@@ -296,13 +335,20 @@ mod tests {
 
     #[test]
     fn every_flag_is_a_setting_or_can_only_be_typed() {
+        fn keys_of(table: &str) -> Option<&'static [&'static str]> {
+            COMMANDS.iter().find(|(it, _)| *it == table).map(|it| it.1)
+        }
         fn walk(command: &Command, path: &str) {
             let settings = match path {
                 "" => Some(GLOBAL),
-                path => COMMANDS.iter().find(|(it, _)| *it == path).map(|it| it.1),
+                path => keys_of(path),
             };
+            let shared = keys_of(NETWORK).filter(|_| !path.is_empty());
             for long in command.get_arguments().filter_map(Arg::get_long) {
-                let is_setting = settings.is_some_and(|keys| keys.contains(&long));
+                let is_setting = [settings, shared]
+                    .into_iter()
+                    .flatten()
+                    .any(|keys| keys.contains(&long));
                 let is_typed = TYPED.contains(&long);
                 assert!(
                     is_setting != is_typed,
@@ -326,9 +372,12 @@ mod tests {
             assert!(flag(&command, key).is_some(), "{key}");
         }
         for (name, keys) in COMMANDS {
-            let command = command.find_subcommand(name).unwrap();
             for key in *keys {
-                assert!(flag(command, key).is_some(), "{name} {key}");
+                let holder = holder(&command, Some(name), key);
+                assert!(
+                    holder.is_some_and(|it| flag(it, key).is_some()),
+                    "{name} {key}"
+                );
             }
         }
     }
@@ -379,6 +428,14 @@ mod tests {
             (
                 "[pakc]\nthreads = 1",
                 "error: c.toml, line 2: there are no settings for `pakc`\nhint: did you mean `[pack]`?",
+            ),
+            (
+                "[network]\njobs = 0",
+                "error: c.toml, line 2: `jobs` in [network]: '0' is no number of connections\nhint: write a whole number, 1 or more",
+            ),
+            (
+                "[network]\nplain-http = true",
+                "error: c.toml, line 2: `plain-http` in [network] is no setting\nhint: --plain-http can only be typed",
             ),
             (
                 "[pack]\ntag = 'x'",

@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroUsize, time::Duration};
 use super::ui::Level;
 use crate::{
     archive::walk::FollowLinks,
+    digest::{self, Digest},
     reference::{self, Reference},
 };
 
@@ -71,6 +72,43 @@ pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
         BadValue::new(format!("'{text}' is not a span of time"))
             .hint("write seconds, or units such as 90s, 10m, 1h30m")
     })
+}
+
+/// Reads a number of bytes: `50MiB`, `1.5GB`, `4096`; a trailing `/s` says nothing more.
+pub(crate) fn bytes(text: &str) -> Result<u64, BadValue> {
+    let bad = || {
+        BadValue::new(format!("'{text}' is not a number of bytes"))
+            .hint("write it as 500KiB, 50MiB or 1.5GiB")
+    };
+    let bare = text.strip_suffix("/s").unwrap_or(text);
+    let digits = bare
+        .find(|sign: char| !sign.is_ascii_digit() && sign != '.')
+        .unwrap_or(bare.len());
+    let (number, unit) = bare.split_at(digits);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(bad()),
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    // Thousandths are enough of anything.
+    let part = &part[..part.len().min(3)];
+    let thousandths = format!("{whole}{part:0<3}");
+    let thousandths: u64 = thousandths.parse().map_err(|_| bad())?;
+    let bytes = u128::from(thousandths) * u128::from(unit) / 1000;
+    let bytes = u64::try_from(bytes).map_err(|_| bad())?;
+    if bytes == 0 { Err(bad()) } else { Ok(bytes) }
+}
+
+/// Reads a digest.
+pub(crate) fn digest(text: &str) -> Result<Digest, BadValue> {
+    text.parse()
+        .map_err(|error: digest::ParseError| BadValue::new(error.to_string()))
 }
 
 /// Reads the name of one kit.

@@ -68,6 +68,20 @@ impl Origin {
         is_loopback(&self.host)
     }
 
+    /// Tells whether the host is an address that only means something on this machine or in a
+    /// network that is closed to others.
+    pub fn is_private(&self) -> bool {
+        let in_network = match address(&self.host) {
+            Some(IpAddr::V4(it)) => it.is_private(),
+            Some(IpAddr::V6(it)) => match it.to_ipv4_mapped() {
+                Some(it) => it.is_private(),
+                None => it.is_unique_local(),
+            },
+            None => false,
+        };
+        in_network || self.is_loopback() || self.is_unroutable()
+    }
+
     /// Tells whether the host is an address that no server of others has: link-local, where cloud
     /// machines serve their secrets, or none at all.
     pub fn is_unroutable(&self) -> bool {
@@ -157,6 +171,10 @@ mod tests {
             let origin = origin(url);
             assert_eq!(origin.is_loopback(), loopback, "{url}");
             assert_eq!(origin.is_unroutable(), unroutable, "{url}");
+            let private = loopback || unroutable || url == "http://10.0.0.1";
+            assert_eq!(origin.is_private(), private, "{url}");
         }
+        assert!(origin("https://[fd00::1]").is_private());
+        assert!(origin("https://[::ffff:192.168.1.1]").is_private());
     }
 }

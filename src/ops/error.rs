@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{archive, digest::Digest, filter, kitfile, oci, store};
+use crate::{archive, credentials, digest::Digest, filter, kitfile, oci, registry, store};
 
 /// A failure of an operation.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +10,81 @@ pub enum Error {
     /// The store could not do its part.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A registry could not do its part.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The logins cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    /// Threads that wait for a network cannot be started, or ended.
+    #[error("cannot wait for a network")]
+    Threads(#[source] io::Error),
+    /// A name without a registry, where a registry is to be asked.
+    #[error("{reference} names no registry")]
+    NoRegistry {
+        /// The name.
+        reference: String,
+    },
+    /// A kit is not the one that was expected.
+    #[error("{reference} is {actual}, not {expected}")]
+    Unexpected {
+        /// The kit.
+        reference: String,
+        /// The digest it should have.
+        expected: Digest,
+        /// The digest it has.
+        actual: Digest,
+    },
+    /// A registry sent the wrong bytes for a blob, twice.
+    #[error("{peer} sent {actual} for {digest}, twice")]
+    WrongBlob {
+        /// Registry and repository.
+        peer: String,
+        /// The blob.
+        digest: Digest,
+        /// The digest of what came.
+        actual: Digest,
+    },
+    /// There is no room for what would be fetched.
+    #[error("{} has {have} bytes left, and {need} are to come", .path.display())]
+    NoSpace {
+        /// The store.
+        path: PathBuf,
+        /// How many bytes would be written.
+        need: u64,
+        /// How many are free.
+        have: u64,
+    },
+    /// A kit that another one takes its model from cannot be pulled.
+    #[error("a parent cannot be pulled: {chain}")]
+    Parent {
+        /// The kits up to it.
+        chain: String,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A kit takes its model from itself.
+    #[error("the kits take their model from each other: {chain}")]
+    ParentCircle {
+        /// The kits up to the one that is there already.
+        chain: String,
+    },
+    /// A chain of parents that is longer than any that can be packed.
+    #[error("there are too many parents: {chain}")]
+    TooManyParents {
+        /// The kits up to the one that is too many.
+        chain: String,
+    },
+    /// A parent on a registry that nobody has allowed.
+    #[error("its parent {parent} is on {registry}{}", if *is_private { ", an address of this machine or network" } else { ", another registry" })]
+    ParentElsewhere {
+        /// The parent.
+        parent: String,
+        /// Its registry.
+        registry: String,
+        /// Whether a public registry sends us into a closed network: that is never followed.
+        is_private: bool,
+    },
     /// A directory could not be packed or unpacked.
     #[error(transparent)]
     Archive(#[from] archive::Error),

@@ -14,9 +14,11 @@ pub mod load;
 pub mod migrate;
 mod modelpack;
 pub mod pack;
+pub mod pull;
 mod reuse;
 pub mod save;
 pub mod status;
+pub mod transfer;
 pub mod unpack;
 
 pub use error::Error;

@@ -86,6 +86,11 @@ impl Repository {
         &self.registry
     }
 
+    /// Returns registry and path, as references have them.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry.name(), self.path)
+    }
+
     /// Returns the path in the registry.
     pub fn path(&self) -> &str {
         &self.path
@@ -175,7 +180,7 @@ impl Repository {
         }
         let manifest = Manifest::parse(&bytes).map_err(|source| Error::BadManifest {
             registry: self.registry.name().to_owned(),
-            name: self.name(reference),
+            name: self.called(reference),
             source: Box::new(source),
         })?;
         Ok(Fetched {
@@ -314,7 +319,7 @@ impl Repository {
     async fn no_manifest(&self, reference: &str, response: Response) -> Error {
         Error::NoManifest {
             registry: self.registry.name().to_owned(),
-            name: self.name(reference),
+            name: self.called(reference),
             words: said(response, self.registry.credential()).await,
         }
     }
@@ -322,13 +327,13 @@ impl Repository {
     fn not_a_kit(&self, reference: &str, what: String) -> Error {
         Error::NotAKit {
             registry: self.registry.name().to_owned(),
-            name: self.name(reference),
+            name: self.called(reference),
             what,
         }
     }
 
     /// Returns what a reference is called within the registry.
-    fn name(&self, reference: &str) -> String {
+    fn called(&self, reference: &str) -> String {
         let sign = if reference.contains(':') { '@' } else { ':' };
         format!("{}{sign}{reference}", self.path)
     }

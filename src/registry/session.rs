@@ -132,6 +132,11 @@ impl Registry {
         &self.name
     }
 
+    /// Tells whether the registry is on this machine or in a network of its own by its address.
+    pub fn is_private(&self) -> bool {
+        Origin::of(&self.bases[0]).is_some_and(|origin| origin.is_private())
+    }
+
     /// Tells whether the registry is the one that is called `docker.io`.
     pub(super) fn is_docker_hub(&self) -> bool {
         self.bases[0].host_str() == Some("registry-1.docker.io")

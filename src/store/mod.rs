@@ -199,6 +199,11 @@ impl Store {
         VerifiedBlob::open(self, digest, size)
     }
 
+    /// Returns how long the file is that a download of the blob has left; 0 if there is none.
+    pub fn partial_size(&self, digest: &Digest) -> u64 {
+        fs::symlink_metadata(self.partial_path(digest)).map_or(0, |metadata| metadata.len())
+    }
+
     /// Keeps blobs from being deleted while the lock lives. Goes on without where that cannot be.
     pub fn reader(&self, progress: &dyn Progress) -> Result<ReadLock, Error> {
         lock::reading(self, progress)

@@ -23,6 +23,7 @@ mod logout;
 mod migrate;
 mod pack;
 mod prune;
+mod pull;
 mod remove;
 mod save;
 mod status;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     Pack(pack::Args),
     Prune(prune::Args),
+    Pull(pull::Args),
     Remove(remove::Args),
     Save(save::Args),
     Status(status::Args),
@@ -100,6 +102,7 @@ impl Command {
             Self::Migrate(args) => migrate::run(&args, context),
             Self::Pack(args) => pack::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
+            Self::Pull(args) => pull::run(&args, context),
             Self::Remove(args) => remove::run(&args, context),
             Self::Save(args) => save::run(&args, context),
             Self::Status(args) => status::run(&args, context),

@@ -1,0 +1,147 @@
+//! What goes wrong between us and a registry.
+
+use super::{io_kind, write_kind};
+use crate::{
+    cli::failure::{Failure, Kind},
+    credentials, http, registry,
+};
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        use http::{Error as E, Reason as R};
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Read { source, .. } => plain(io_kind(source)),
+            E::NoKey {
+                encrypted: true, ..
+            } => plain(Kind::Failed).hint("`openssl pkey -in KEY -out PLAIN` unlocks a key"),
+            E::NoKey { .. } => plain(Kind::Failed).hint("name the file of the key with --key"),
+            E::NoCertificate { .. }
+            | E::BadCertificate { .. }
+            | E::Identity { .. }
+            | E::Setup { .. } => plain(Kind::Failed),
+            E::TooLarge { .. } => plain(Kind::Limit),
+            E::Redirect { .. } => plain(Kind::Network),
+            E::Unreachable { proxy, reason, .. } => {
+                let failure = plain(Kind::Network);
+                match reason {
+                    R::Name if proxy.is_some() => failure.hint("check the name of the proxy"),
+                    R::Name => failure.hint(
+                        "check the name; behind a company's proxy set HTTPS_PROXY or --proxy",
+                    ),
+                    R::UnknownAuthority => failure.hint(
+                        "if the registry has an authority of its own, name it with --ca-file FILE",
+                    ),
+                    R::OtherHost => {
+                        failure.hint("this name is not in its certificate: use the one that is")
+                    }
+                    R::Certificate(_) => failure
+                        .hint("check the clock of this machine, and ask who runs the registry"),
+                    R::WantsCertificate(_) => {
+                        failure.hint("name the client certificate with --cert FILE and --key FILE")
+                    }
+                    R::NotTls => failure
+                        .hint("if it is meant to be spoken to in clear, say so with --plain-http"),
+                    R::Proxy(_) => failure.hint(
+                        "a proxy that wants a login takes it as http://NAME:PASSWORD@HOST:PORT",
+                    ),
+                    R::Connect(_) => failure.hint("check host and port, and whether it is running"),
+                    R::Silent(_) => failure.hint(
+                        "try again later; behind a company's proxy set HTTPS_PROXY or --proxy",
+                    ),
+                    R::Tls(_) | R::Broken(_) => failure.hint("try again later; -vv tells more"),
+                }
+            }
+        }
+    }
+}
+
+impl From<http::BadProxy> for Failure {
+    fn from(error: http::BadProxy) -> Self {
+        Self::of(Kind::Usage, &error)
+    }
+}
+
+impl From<credentials::Error> for Failure {
+    fn from(error: credentials::Error) -> Self {
+        use credentials::{Error as E, HelperProblem as P};
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Read { source, .. } => plain(io_kind(source)),
+            E::Write { source, .. } => plain(write_kind(source)).with_space_hint(source),
+            E::Malformed { .. } => plain(Kind::Failed).hint("mend it, or move it away"),
+            E::Link { .. } => plain(Kind::Failed)
+                .hint("put the file itself there; what it leads to would be overwritten"),
+            E::Helper { path, problem, .. } => {
+                let file = path.display();
+                plain(Kind::Failed).hint(match problem {
+                    P::Missing => format!("install it, or take it out of {file}"),
+                    _ => format!("it is named in {file}"),
+                })
+            }
+        }
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        use registry::{Error as E, ServerProblem};
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Name { .. } => plain(Kind::Usage),
+            E::NotARegistry { .. } => plain(Kind::Network)
+                .hint("check host and port: the name of a repository is not part of them"),
+            E::Challenge { .. } | E::NoToken { .. } | E::Range { .. } => plain(Kind::Network),
+            E::LoginNeeded { registry } => {
+                plain(Kind::NotAllowed).hint(format!("run `kit login {registry}`"))
+            }
+            E::Refused { .. } => plain(Kind::NotAllowed).hint(
+                "check name and password; many registries want an access token as the password",
+            ),
+            E::Status {
+                status: 401 | 403, ..
+            } => plain(Kind::NotAllowed).hint("ask who runs the registry whether you may use it"),
+            E::Status {
+                retry_after: Some(time),
+                ..
+            } => plain(Kind::Network).hint(format!("try again in {} s", time.as_secs())),
+            E::Status { .. } => plain(Kind::Network).hint("try again later"),
+            E::Denied {
+                registry,
+                logged_in: false,
+                ..
+            } => plain(Kind::NotAllowed).hint(format!("run `kit login {registry}`")),
+            E::Denied {
+                repository,
+                registry,
+                ..
+            } => plain(Kind::NotAllowed).hint(format!(
+                "check that your login for {registry} is meant for {repository}: `kit login {registry} --check`"
+            )),
+            E::NoManifest { .. } => plain(Kind::NotFound)
+                .hint("check repository and tag; some registries hide what needs a login"),
+            E::NoBlob { .. } => {
+                plain(Kind::Damaged).hint("the kit is not complete there: push it again")
+            }
+            E::NotAKit { .. } => plain(Kind::Failed),
+            E::BadManifest { .. } => plain(Kind::Damaged),
+            E::WrongContent { .. } | E::WrongSize { .. } => plain(Kind::Damaged)
+                .hint("what the registry holds, or something on the way, is not as it was pushed"),
+            E::TokenServer {
+                registry,
+                server,
+                problem: ServerProblem::Foreign,
+            } => plain(Kind::NotAllowed).hint(format!(
+                "if you trust it with your password: `kit login {registry} --token-server {server}`"
+            )),
+            E::TokenServer { .. } => plain(Kind::NotAllowed),
+            E::InClear { registry } => plain(Kind::NotAllowed).hint(format!(
+                "log in again, `kit login {registry}`, or allow it with --plain-http"
+            )),
+            E::Http(_) => match error {
+                E::Http(error) => error.into(),
+                other => Self::of(Kind::Failed, &other),
+            },
+        }
+    }
+}
