@@ -86,7 +86,7 @@ impl Usage {
     /// Returns what pruning would free; `None` if it would free nothing because a kit cannot be
     /// read.
     pub fn prunable(&self) -> Option<u64> {
-        Some(self.garbage?.bytes + self.temporary.bytes)
+        Some(self.garbage?.bytes + self.temporary.bytes + self.resumable.bytes)
     }
 }
 

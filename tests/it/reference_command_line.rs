@@ -316,7 +316,7 @@ fn mistakes_in_flags_are_told_in_words_of_the_reference() {
 #[test]
 fn a_missing_command_says_so_and_suggests_nothing_else() {
     let kit = Sandbox::new();
-    for command in ["push", "pull", "import"] {
+    for command in ["push", "import"] {
         let output = kit.run([command, "x"]).exits(2);
         assert!(
             output
