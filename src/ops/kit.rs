@@ -97,7 +97,15 @@ impl Layer {
 
     /// Returns whether a raw layer's file may be executed.
     pub fn executable(&self) -> bool {
-        self.metadata().is_some_and(|it| it.mode & 0o100 != 0)
+        self.mode() & 0o100 != 0
+    }
+
+    /// Returns the permission bits that a raw layer's file had when it was packed.
+    pub(super) fn mode(&self) -> u16 {
+        let said = self.metadata().and_then(|it| it.mode);
+        said.map_or(0o644, |mode| {
+            u16::try_from(mode & 0o7777).expect("12 bits fit 16")
+        })
     }
 
     /// Returns what a raw layer says it is instead of a file, as a number.
@@ -119,8 +127,7 @@ impl Layer {
 /// What a raw layer says of its file.
 #[derive(Deserialize)]
 struct Metadata {
-    #[serde(default)]
-    mode: u32,
+    mode: Option<u32>,
     #[serde(default)]
     typeflag: u32,
 }

@@ -49,6 +49,7 @@ mod settings; // the file in the home, the environment
 mod sharing; // unpacking without copying
 mod spdx; // licence expressions, for `house`
 mod status; // a directory and the kit it came from
+mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
 mod unpack; // `kit unpack`

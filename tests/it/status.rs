@@ -467,32 +467,3 @@ fn links_are_followed_as_they_were_when_packing() {
     let status = kit.run(["status"]).success();
     assert!(status.contains("modified: data/link.csv"), "{status}");
 }
-
-#[test]
-fn raw_and_compressed_layers_are_compared_file_by_file() {
-    for arguments in [
-        &["--layer-format", "raw"][..],
-        &["--compression", "gzip"],
-        &["--compression", "zstd", "--layer-format", "raw"],
-    ] {
-        let kit = tree();
-        // So that stamps are believed, and nothing has to be read.
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        let pack = ["pack", ".", "-t", "team/net:5"];
-        kit.run(pack.iter().chain(arguments)).success();
-        kit.run(["status", "--exit-code"]).success();
-        kit.file("data/a.csv", "3,2,1\n").file("data/c.csv", "1\n");
-        let status = kit.run(["status"]).success();
-        let changes: Vec<&str> = status.lines().skip(1).collect();
-        assert_eq!(
-            changes,
-            [
-                "",
-                "dataset `rows` in `data`",
-                "  modified: data/a.csv",
-                "  new:      data/c.csv"
-            ],
-            "{arguments:?}"
-        );
-    }
-}

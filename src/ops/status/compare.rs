@@ -91,9 +91,12 @@ impl Comparison<'_, '_> {
         let wanted = Wanted {
             tree: self.tree,
             index,
-            writing: Writing::plain(shape(layers, self.tree, index)),
+            writing: Writing::plain(Shape::Tar),
         };
-        if let [layer] = layers {
+        // Not so a raw layer: its digest tells nothing of its path and its mode.
+        if let [layer] = layers
+            && !is_raw(layer)
+        {
             let known = self
                 .reuse
                 .known(wanted, self.options.threads, self.progress)?;
@@ -105,6 +108,10 @@ impl Comparison<'_, '_> {
         let theirs = self.listing(layers)?;
         let ours = self.ours(wanted, &theirs)?;
         let mut changes = changes(&theirs, &ours, self.options.keep_modes);
+        if !layers.is_empty() && layers.iter().all(|layer| is_raw(layer)) {
+            // Such layers hold no folders, and packing said so of empty ones.
+            changes.retain(|(path, change)| *change != Change::New || !path.ends_with(b"/"));
+        }
         if !layers.iter().all(|layer| self.is_taken(layer)) {
             changes.retain(|(_, change)| *change != Change::Deleted);
         }
@@ -300,21 +307,9 @@ fn raw_listing(layer: &Layer) -> Option<Listing> {
     let mut listing = Listing::default();
     listing.push(Item {
         path: layer.entry.clean.as_bytes(),
-        mode: if layer.executable() { 0o755 } else { 0o644 },
+        mode: layer.mode(),
         size,
         digest: Some(digest),
     });
     Some(listing)
-}
-
-/// Returns what the layer of these files would be.
-fn shape(layers: &[&Layer], tree: &Tree, index: usize) -> Shape {
-    let mut files = tree
-        .entries(index)
-        .filter(|entry| entry.kind() == Kind::File);
-    let is_one = files.next().is_some() && files.next().is_none();
-    match layers {
-        [layer] if is_one && is_raw(layer) => Shape::Raw,
-        _ => Shape::Tar,
-    }
 }
