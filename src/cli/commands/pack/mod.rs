@@ -1,0 +1,237 @@
+//! `kit pack`
+
+mod report;
+mod rules;
+mod told;
+
+use std::{
+    num::NonZeroUsize,
+    path::PathBuf,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+pub(super) use self::{
+    rules::read_rules,
+    told::{tell_left_out, tell_licence},
+};
+use crate::{
+    archive::{ignore::IgnoreRules, pack::Compression},
+    cli::{
+        Context,
+        args::FormatArgs,
+        failure::{Failure, Kind},
+        help::examples,
+        kitfile_source::{self, Source},
+        parents::{self, tell_claimed},
+        values::{BadValue, Links, References, new_names},
+    },
+    filter,
+    glob::Pattern,
+    kitfile::Kitfile,
+    ops::{
+        draft::{self, Draft},
+        pack::{self, LayerFormat, Options},
+    },
+    progress::Progress,
+    reference::Reference,
+};
+
+/// Pack a directory into an immutable kit in the local store
+#[derive(clap::Args)]
+#[command(after_help = examples(&[
+    ("Pack what the Kitfile in this directory names", "kit pack . -t team/net:1.0"),
+    ("Give two tags at once", "kit pack . -t team/net:1.0,latest"),
+    ("Take another Kitfile", "kit pack . -f Kitfile.prod -t team/net:prod"),
+    ("Compress what shrinks, such as text", "kit pack . -t team/data:1.0 --compression zstd"),
+    ("See what would be packed", "kit pack . --dry-run"),
+    ("Get the digest in a script", "kit pack . -t team/net:1.0 --format '{{ .Digest }}'"),
+]))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a command line is a set of independent switches"
+)]
+pub(crate) struct Args {
+    /// The directory that the Kitfile's paths are relative to
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// Kitfile to use, or - for standard input [default: the Kitfile in DIRECTORY, else one is drafted]
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) file: Option<PathBuf>,
+    /// Name of the kit, with any number of tags: REPOSITORY[:TAG[,TAG...]]
+    #[arg(short, long, value_name = "NAME", value_parser = new_names)]
+    tag: Vec<References>,
+    /// How layers are compressed: none, gzip, gzip-fastest or zstd
+    #[arg(long, value_name = "METHOD", default_value = "none", hide_default_value = true, value_parser = compression)]
+    compression: Compression,
+    /// What layers are: tar, an archive each, or raw, the files as they are, each a layer
+    #[arg(long, value_name = "FORMAT", default_value = "tar", hide_default_value = true, value_parser = layer_format)]
+    layer_format: LayerFormat,
+    /// List what would be packed, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Refuse files that cannot be packed (fifos, sockets, devices) instead of warning
+    #[arg(long)]
+    strict: bool,
+    /// Which links are packed as what they lead to: context (those that stay inside), all or skip
+    #[arg(
+        long,
+        value_name = "WHICH",
+        default_value = "context",
+        hide_possible_values = true
+    )]
+    pub(super) follow_links: Links,
+    /// Pack permission bits as they are, not only the owner's execute bit
+    #[arg(long)]
+    pub(super) keep_modes: bool,
+    /// Files that can be executed whatever their bits say, by their path; ** crosses folders
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) executable: Vec<String>,
+    /// Record the time, or that of `SOURCE_DATE_EPOCH`, in the kit: its digest then depends on it
+    #[arg(long)]
+    created: bool,
+    /// Read and hash everything, also what is known from earlier runs
+    #[arg(long)]
+    no_cache: bool,
+    /// How many threads work [default: one a core]
+    #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
+    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+fn compression(text: &str) -> Result<Compression, BadValue> {
+    Ok(match text {
+        "none" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "gzip-fastest" => Compression::GzipFastest,
+        "zstd" => Compression::Zstd,
+        // The reference's words, which scripts may look for.
+        _ => {
+            return Err(BadValue::new(
+                "invalid compression type: must be one of 'none', 'gzip', 'gzip-fastest', or 'zstd'",
+            ));
+        }
+    })
+}
+
+fn layer_format(text: &str) -> Result<LayerFormat, BadValue> {
+    match text {
+        "tar" => Ok(LayerFormat::Tar),
+        "raw" => Ok(LayerFormat::Raw),
+        _ => Err(BadValue::new(
+            "invalid layer format: must be one of 'tar' or 'raw'",
+        )),
+    }
+}
+
+/// Packs, or lists what would be packed.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    if !args.directory.is_dir() {
+        let path = args.directory.display();
+        return Err(if args.directory.exists() {
+            Failure::new(Kind::Failed, format!("{path} is not a folder"))
+        } else {
+            Failure::new(Kind::NotFound, format!("there is no folder {path}"))
+        });
+    }
+    let source = kitfile_source::locate(&args.directory, args.file.as_deref())?;
+    let progress = context.progress();
+    let rules = read_rules(&args.directory)?;
+    let (kitfile, drafted) = read_kitfile(args, &source, &rules, context, &progress)?;
+    let names = names(args);
+    let parents = parents::find("kit pack", &names, &kitfile, context, &progress)?;
+    let options = Options {
+        context: args.directory.clone(),
+        kitfile,
+        parents,
+        drafted,
+        rules,
+        names,
+        follow_links: args.follow_links.into(),
+        keep_modes: args.keep_modes,
+        executable: patterns(&args.executable)?,
+        strict: args.strict,
+        created: created(args, context)?,
+        compression: args.compression,
+        layer_format: args.layer_format,
+        threads: threads(args.threads),
+    };
+    // Before the walk: what is written after that is not believed later.
+    let cache = context.cache(args.no_cache);
+    let prepared = pack::prepare(&options, &progress)?;
+    tell_left_out(
+        &prepared,
+        options.kitfile.model_reference().is_some(),
+        context,
+    );
+    tell_claimed(&options.parents, &prepared, context);
+    if args.dry_run {
+        return report::list(&args.output.format, &prepared, context);
+    }
+    let cache = cache?;
+    let store = context.store("kit pack")?;
+    let report = pack::run(&options, &prepared, &store, &cache, &progress)?;
+    drop(progress);
+    let name = options.names.first().map(ToString::to_string);
+    let event = super::status::packed(&source, args);
+    context.remember(&args.directory, report.manifest.digest, name, event);
+    report::print(&args.output.format, &options, &report, context)
+}
+
+/// Returns how many threads work if the user does not say.
+pub(super) fn threads(wanted: Option<NonZeroUsize>) -> usize {
+    wanted
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+}
+
+pub(super) fn patterns(texts: &[String]) -> Result<Vec<Pattern>, filter::Error> {
+    let patterns = texts.iter();
+    patterns.map(|text| Ok(Pattern::of_paths(text)?)).collect()
+}
+
+fn names(args: &Args) -> Vec<Reference> {
+    let lists = args.tag.iter().flat_map(|References(names)| names);
+    lists.map(|name| name.clone().or_latest()).collect()
+}
+
+/// Returns the Kitfile, and whether nobody wrote it.
+fn read_kitfile(
+    args: &Args,
+    source: &Source,
+    rules: &IgnoreRules,
+    context: &Context,
+    progress: &dyn Progress,
+) -> Result<(Kitfile, bool), Failure> {
+    let Some(parsed) = source.read()? else {
+        let draft = draft::run(&args.directory, rules, args.follow_links.into(), progress)?;
+        let Draft {
+            kitfile, licence, ..
+        } = draft.not_empty(&args.directory)?;
+        context.ui.status(format_args!(
+            "No Kitfile in {}: packing a draft of one",
+            args.directory.display()
+        ));
+        tell_licence(&licence, context);
+        for line in kitfile.to_yaml().lines() {
+            context.ui.debug(line);
+        }
+        return Ok((kitfile, true));
+    };
+    for warning in &parsed.warnings {
+        context.ui.warn(warning);
+    }
+    Ok((parsed.kitfile, false))
+}
+
+fn created(args: &Args, context: &Context) -> Result<Option<String>, Failure> {
+    if !args.created {
+        return Ok(None);
+    }
+    let time = match context.settings.source_date_epoch()? {
+        Some(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)),
+        None => SystemTime::now(),
+    };
+    Ok(Some(humantime::format_rfc3339_seconds(time).to_string()))
+}

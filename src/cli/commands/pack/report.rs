@@ -1,0 +1,198 @@
+//! What is printed: a kit that was packed, or the list of what would be.
+
+use serde::Serialize;
+
+use crate::{
+    archive::tree::Kind as EntryKind,
+    cli::{Context, args::Format, failure::Failure, human, parents::ParentRow, ui::Ui},
+    digest::Digest,
+    ops::{
+        kit,
+        pack::{self, Options, Prepared, Report},
+    },
+    store::Committed,
+};
+
+/// A layer in the JSON of `pack` and `pack --dry-run`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerDocument<'a> {
+    r#type: &'static str,
+    name: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<&'static str>,
+    bytes: u64,
+    file_count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    digest: String,
+    references: Vec<String>,
+    parents: Vec<ParentRow>,
+    drafted: bool,
+    config: String,
+    size: u64,
+    layers: Vec<LayerDocument<'a>>,
+}
+
+fn word(stored: Committed) -> &'static str {
+    match stored {
+        Committed::Stored => "new",
+        Committed::AlreadyThere => "present",
+        Committed::Healed => "healed",
+    }
+}
+
+/// Prints what was packed: lines of the reference on standard error, the digest on standard output.
+pub(super) fn print(
+    format: &Format,
+    options: &Options,
+    report: &Report,
+    context: &Context,
+) -> Result<(), Failure> {
+    let ui = &context.ui;
+    for layer in &report.layers {
+        let noun = kit::noun(layer.entry.section);
+        let digest = layer.descriptor.digest;
+        match layer.stored {
+            Committed::Stored => ui.status(format_args!("Saved {noun} layer: {digest}")),
+            Committed::AlreadyThere => {
+                ui.status(format_args!("Already saved {noun} layer: {digest}"));
+            }
+            Committed::Healed => warn_healed(ui, &format!("{noun} layer"), digest),
+        }
+    }
+    let config = report.config.digest;
+    match report.config_stored {
+        Committed::Stored => ui.status(format_args!("Saved configuration: {config}")),
+        Committed::AlreadyThere => ui.status(format_args!(
+            "Configuration already exists in storage: {config}"
+        )),
+        Committed::Healed => warn_healed(ui, "configuration", config),
+    }
+    let manifest = report.manifest.digest;
+    match report.manifest_stored {
+        Committed::Stored => ui.status(format_args!("Saved manifest to storage: {manifest}")),
+        Committed::AlreadyThere => ui.status(format_args!(
+            "Manifest already exists in storage: {manifest}"
+        )),
+        Committed::Healed => warn_healed(ui, "manifest", manifest),
+    }
+    for parent in &options.parents {
+        let digest = parent.descriptor.digest;
+        ui.status(format_args!(
+            "Parent {} (digest {digest})",
+            parent.reference
+        ));
+    }
+    for name in &options.names {
+        ui.status(format_args!("Tagged {name}"));
+    }
+    let document = Document {
+        digest: report.manifest.digest.to_string(),
+        references: options.names.iter().map(ToString::to_string).collect(),
+        parents: options.parents.iter().map(ParentRow::of).collect(),
+        drafted: options.drafted,
+        config: report.config.digest.to_string(),
+        size: report
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.size)
+            .sum(),
+        layers: report
+            .layers
+            .iter()
+            .map(|layer| LayerDocument {
+                r#type: kit::noun(layer.entry.section),
+                name: &layer.entry.name,
+                path: &layer.entry.clean,
+                media_type: Some(&layer.descriptor.media_type),
+                digest: Some(layer.descriptor.digest.to_string()),
+                size: Some(layer.descriptor.size),
+                stored: Some(word(layer.stored)),
+                bytes: layer.bytes,
+                file_count: layer.files,
+                files: None,
+            })
+            .collect(),
+    };
+    match format {
+        Format::Table => ui.line(pack::saved_line(report.manifest.digest)),
+        Format::Json => ui.json(&document),
+        Format::Template(template) => ui.template(template, &to_value(&document)),
+    }
+}
+
+fn warn_healed(ui: &Ui, what: &str, digest: Digest) {
+    ui.warn(format_args!(
+        "the stored {what} {digest} was damaged and has been replaced"
+    ));
+}
+
+/// Lists what would be packed.
+pub(super) fn list(format: &Format, prepared: &Prepared, context: &Context) -> Result<(), Failure> {
+    let tree = &prepared.found.tree;
+    let layers = prepared.entries.iter().enumerate().map(|(index, entry)| {
+        let files = tree
+            .entries(index)
+            .filter(|file| file.kind() == EntryKind::File);
+        let files: Vec<String> = files
+            .map(|file| String::from_utf8_lossy(&file.path()).into_owned())
+            .collect();
+        LayerDocument {
+            r#type: kit::noun(entry.section),
+            name: &entry.name,
+            path: &entry.clean,
+            media_type: None,
+            digest: None,
+            size: None,
+            stored: None,
+            bytes: tree.bytes(index),
+            file_count: files.len(),
+            files: Some(files),
+        }
+    });
+    match format {
+        Format::Json => return context.ui.json(&layers.collect::<Vec<_>>()),
+        Format::Template(template) => {
+            let document = to_value(&layers.collect::<Vec<_>>());
+            return context.ui.template(template, &document);
+        }
+        Format::Table => {}
+    }
+    let mut total = (0, 0);
+    for layer in layers {
+        context.ui.line(format_args!(
+            "{} {} ({}, {})",
+            layer.r#type,
+            layer.path,
+            human::count(layer.file_count as u64, "file"),
+            human::bytes(layer.bytes)
+        ))?;
+        for file in layer.files.iter().flatten() {
+            context.ui.line(format_args!("  {file}"))?;
+        }
+        total = (total.0 + layer.file_count as u64, total.1 + layer.bytes);
+    }
+    context.ui.status(format_args!(
+        "{} of {} would be packed",
+        human::count(total.0, "file"),
+        human::bytes(total.1)
+    ));
+    Ok(())
+}
+
+fn to_value(document: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(document).expect("texts and numbers can be written")
+}
