@@ -228,8 +228,8 @@ pub enum Error {
     #[error("{}", list("links that cannot be packed", .0))]
     Links(Vec<LinkProblem>),
     /// A file changed between the walk and the end of its reading.
-    #[error("{} changed while it was being packed", .path.display())]
-    ChangedWhilePacking {
+    #[error("{} changed while it was being read", .path.display())]
+    ChangedWhileReading {
         /// The file.
         path: PathBuf,
     },

@@ -323,7 +323,7 @@ impl Walk<'_> {
         if metadata.is_file() {
             let Some(owner) = owner else {
                 // Paths of layers were checked before: the tree is changing under the walk.
-                return Err(Error::ChangedWhilePacking { path: on_disk });
+                return Err(Error::ChangedWhileReading { path: on_disk });
             };
             if is_elsewhere && !via_link {
                 self.links.take_elsewhere(&self.path, &on_disk);

@@ -1,6 +1,7 @@
 //! What need not be read again: layers whose recipe is known, files whose digest is known.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -379,12 +380,13 @@ fn hash(
     })?;
     let unreadable = |source| archive::Error::read_file(&path, source);
     let open = platform::open_to_read(&path, file.via_link()).map_err(unreadable)?;
+    let changed = || archive::Error::ChangedWhileReading { path: path.clone() };
     let check = || {
         let metadata = open.metadata().map_err(unreadable)?;
         if metadata.is_file() && FileStamp::of(&metadata) == *file.stamp() {
             return Ok(());
         }
-        Err(archive::Error::ChangedWhilePacking { path: path.clone() })
+        Err(changed())
     };
     check()?;
     let mut hasher = Hasher::new();
@@ -396,7 +398,10 @@ fn hash(
         let left = usize::try_from(file.size() - offset).unwrap_or(usize::MAX);
         let piece = block.len().min(left);
         let piece = &mut block[..piece];
-        platform::read_exact_at(&open, piece, offset).map_err(unreadable)?;
+        platform::read_exact_at(&open, piece, offset).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => changed(),
+            _ => unreadable(source),
+        })?;
         hasher.update(piece);
         offset += piece.len() as u64;
     }

@@ -96,7 +96,7 @@ impl Source {
     }
 
     fn changed(&self) -> Error {
-        Error::ChangedWhilePacking {
+        Error::ChangedWhileReading {
             path: self.path.clone(),
         }
     }

@@ -344,7 +344,7 @@ fn a_file_that_changes_between_walk_and_read_is_refused() {
         )
         .unwrap_err();
         assert!(
-            matches!(error, Error::ChangedWhilePacking { .. }),
+            matches!(error, Error::ChangedWhileReading { .. }),
             "{large}: {error}"
         );
     }

@@ -110,7 +110,7 @@ fn a_file_that_changes_is_refused_whatever_it_becomes() {
             let out = tempfile::tempfile().unwrap();
             let error = pack::write(layer(&found, 0, shape), &out, &options, &Silent, &Silent);
             assert!(
-                matches!(error, Err(Error::ChangedWhilePacking { .. })),
+                matches!(error, Err(Error::ChangedWhileReading { .. })),
                 "{compression:?} {shape:?} {error:?}"
             );
         }

@@ -26,8 +26,8 @@ impl From<archive::Error> for Failure {
                 })
                 .hint("the paths of a Kitfile are relative to the directory that is packed"),
             E::Special { .. } => plain(Kind::Failed).hint("without --strict it is left out"),
-            E::ChangedWhilePacking { .. } => {
-                plain(Kind::Failed).hint("pack again when nothing writes there")
+            E::ChangedWhileReading { .. } => {
+                plain(Kind::Failed).hint("try again when nothing writes there")
             }
             E::Conflicts { conflicts, .. } => {
                 let differs = |it: &Conflict| it.obstacle == Obstacle::Different;

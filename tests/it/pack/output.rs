@@ -353,8 +353,8 @@ fn a_file_that_changes_while_it_is_packed_is_named() {
         output,
         str![[r#"
 [stderr]
-error: ./net.bin changed while it was being packed
-hint: pack again when nothing writes there
+error: ./net.bin changed while it was being read
+hint: try again when nothing writes there
 [exit 1]
 
 "#]]
