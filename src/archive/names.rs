@@ -1,8 +1,9 @@
 //! The names in one folder of the context.
 
 use std::{
-    collections::{HashMap, HashSet},
+    borrow::Cow,
     fs,
+    hash::{BuildHasher as _, RandomState},
     path::Path,
 };
 
@@ -63,10 +64,7 @@ pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 /// Returns warnings of pairs of names, in `folder`, that are one name where the file system folds
 /// case or normalises.
 pub(super) fn clashes(names: &Names, folder: &[u8]) -> Vec<String> {
-    let plain = |name: &[u8]| {
-        name.iter()
-            .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
-    };
+    let plain = |name: &[u8]| matches!(fold(name), Cow::Borrowed(_));
     if names.iter().all(plain) {
         return Vec::new();
     }
@@ -75,31 +73,53 @@ pub(super) fn clashes(names: &Names, folder: &[u8]) -> Vec<String> {
         b"" => String::new(),
         folder => format!(" in `{}`", shown(folder)),
     };
-    let mut seen: HashMap<String, &[u8]> = HashMap::new();
-    let mut told = HashSet::new();
-    let mut clashes = Vec::new();
-    for name in names.iter() {
-        let key = fold(&String::from_utf8_lossy(name));
-        if let Some(first) = seen.get(&key) {
-            if told.insert(key) {
-                clashes.push(format!(
-                    "`{}` and `{}`{place} are one name on systems that fold case or accents",
-                    shown(first),
-                    shown(name)
-                ));
-            }
-        } else {
-            seen.insert(key, name);
+    // Hashes, because a folder may hold millions; equal ones are looked at.
+    let hash = RandomState::new();
+    let mut folded: Vec<(u64, u32)> = (0..)
+        .zip(names.iter())
+        .map(|(position, name)| (hash.hash_one(&*fold(name)), position))
+        .collect();
+    folded.sort_unstable();
+    let mut pairs = Vec::new();
+    for alike in folded.chunk_by(|a, b| a.0 == b.0) {
+        if let [(_, first), (_, second), ..] = alike
+            && let (Some(a), Some(b)) = (names.get(*first as usize), names.get(*second as usize))
+            && fold(a) == fold(b)
+        {
+            pairs.push((*first, *second));
         }
     }
-    clashes
+    pairs.sort_unstable_by_key(|(_, second)| *second);
+    let name = |position: u32| names.get(position as usize).map(shown).unwrap_or_default();
+    let told = pairs.into_iter().map(|(first, second)| {
+        format!(
+            "`{}` and `{}`{place} are one name on systems that fold case or accents",
+            name(first),
+            name(second)
+        )
+    });
+    told.collect()
 }
 
 /// Returns the form in which names are one where case and accents are folded.
-fn fold(name: &str) -> String {
+pub(super) fn fold(name: &[u8]) -> Cow<'_, [u8]> {
     use unicode_normalization::UnicodeNormalization;
-    // Upper case first: it turns `ß` into `SS`.
-    name.to_uppercase().to_lowercase().nfkd().collect()
+    if name.is_ascii() {
+        return if name.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        };
+    }
+    let mut folded = Vec::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        // Upper case first: it turns `ß` into `SS`.
+        let text = chunk.valid().to_uppercase().to_lowercase();
+        folded.extend(text.nfkd().collect::<String>().as_bytes());
+        // Nothing is known of other bytes.
+        folded.extend_from_slice(chunk.invalid());
+    }
+    Cow::Owned(folded)
 }
 
 /// Paths that Windows cannot hold: how many, and the first few.

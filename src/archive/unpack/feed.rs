@@ -1,8 +1,6 @@
 //! The thread that reads a layer and hands its files to those that write them.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
     io::Read as _,
     path::PathBuf,
     sync::{
@@ -13,6 +11,7 @@ use std::{
 };
 
 use super::{
+    claims::Claims,
     folder::{Cache, Folder, Live},
     name,
     place::{Context, Job, Placed},
@@ -35,34 +34,6 @@ const BATCH_FEW: usize = 16;
 /// holds in memory is about threads × (pieces + 1) × this.
 const PIECE: usize = 256 * 1024;
 const PIECES: usize = 4;
-
-/// Which layer holds which path: some 20 bytes a path, for duplicates must be found also among
-/// files that were never written because the target has them.
-#[derive(Default)]
-pub(super) struct Claims {
-    hash: RandomState,
-    claims: HashMap<u64, Claim>,
-}
-
-#[derive(Clone, Copy)]
-struct Claim {
-    layer: u32,
-    is_file: bool,
-}
-
-impl Claims {
-    fn get(&self, path: &[u8], failed: &[bool]) -> Option<(usize, bool)> {
-        let claim = self.claims.get(&self.hash.hash_one(path))?;
-        let layer = claim.layer as usize;
-        (!failed.get(layer).is_some_and(|failed| *failed)).then_some((layer, claim.is_file))
-    }
-
-    fn set(&mut self, path: &[u8], layer: usize, is_file: bool) {
-        let layer = u32::try_from(layer).unwrap_or(u32::MAX); // Kits hold at most 10,000.
-        self.claims
-            .insert(self.hash.hash_one(path), Claim { layer, is_file });
-    }
-}
 
 /// What was said once and is not said again.
 #[derive(Default)]

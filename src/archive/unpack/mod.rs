@@ -15,6 +15,7 @@
 //!
 //! One thread reads, hashes and understands the layer; others create and write the files.
 
+mod claims;
 mod feed;
 mod folder;
 mod layer;
@@ -46,7 +47,8 @@ pub use report::{LayerReport, Report};
 pub use share::Stored;
 
 use self::{
-    feed::{Claims, Feed, Said},
+    claims::Claims,
+    feed::{Feed, Said},
     layer::{Metered, Promise, RawFile},
     place::{Context, Counts},
     queues::Queues,
@@ -227,6 +229,10 @@ impl<'p> Unpack<'p> {
     pub fn finish(mut self) -> Result<Report, Error> {
         if self.ended || self.progress.cancelled() {
             return Err(Error::Interrupted);
+        }
+        // Where the target folds names there was an error.
+        if let Some(warning) = self.claims.warning() {
+            self.progress.warn(&warning);
         }
         if self.conflicts.is_empty() {
             self.publish()?;

@@ -340,3 +340,33 @@ fn what_a_killed_run_left_is_swept_and_the_users_own_is_not() {
         "{left}"
     );
 }
+
+#[test]
+#[cfg(target_os = "linux")] // where names are told apart
+fn names_that_other_systems_do_not_tell_apart_are_told() {
+    let kit = crate::support::Sandbox::new();
+    kit.file("src/Kitfile", "code: [{path: a}]\ndocs: [{path: b}]\n")
+        .file("src/a/File", "one\n")
+        .file("src/a/file", "two\n")
+        .file("src/a/dir/x", "three\n")
+        .file("src/b/x", "four\n");
+    kit.run(["pack", "src", "-t", "net:1"]).success();
+    assert_data_eq!(
+        kit.run(["unpack", "net:1", "-d", "out"]),
+        str![[r#"
+[stderr]
+Unpacking to [WORK]/out
+Unpacking code `a`
+Unpacking docs `b`
+warning: the kit holds `a/file` and another name that is the same on systems that fold case or accents
+5 files written (75 B)
+[exit 0]
+
+"#]]
+    );
+    // Also when nothing is written, and not of what is left out.
+    let again = kit.run(["unpack", "net:1", "-d", "out"]);
+    assert!(again.stderr.contains("warning: the kit holds `a/file` and"));
+    let part = kit.run(["unpack", "net:1", "-d", "part", "--exclude", "a/File"]);
+    assert!(!part.stderr.contains("warning"), "{}", part.stderr);
+}
