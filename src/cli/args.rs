@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     help,
     progress::Look,
-    settings,
+    settings, spelling,
     template::Template,
     ui::{Colour, Level},
     usage,
@@ -192,6 +192,7 @@ fn default_is_true(arg: &Arg) -> bool {
 /// Understands a command line, without the program's name. `command` is [`parsed_command`], with
 /// other defaults if there are settings.
 pub(crate) fn parse(arguments: &[OsString], command: clap::Command) -> Result<Request, Failure> {
+    let arguments = spelling::plain(arguments)?;
     let first = arguments
         .iter()
         .find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
@@ -401,6 +402,7 @@ mod tests {
             ("version -v -v -v --progress json", Level::Trace, Look::Json),
             ("version -q", Level::Warn, Look::Auto),
             ("version -q -v", Level::Debug, Look::Auto),
+            ("--help=false version --verbose=2", Level::Trace, Look::Auto),
             ("version --progress false", Level::Info, Look::None),
             ("version --progress cherry", Level::Info, Look::Fancy),
             ("--progress plain cache info", Level::Info, Look::Plain),
@@ -428,13 +430,15 @@ mod tests {
     }
 
     #[test]
-    fn help_is_asked_for_in_four_ways() {
+    fn help_is_asked_for_in_many_ways() {
         for line in [
             "",
             "--help",
             "-h",
             "help",
+            "--help=true",
             "version --help",
+            "version --help=1",
             "version -h",
             "help version",
             "cache",

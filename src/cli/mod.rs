@@ -18,6 +18,7 @@ mod network;
 mod parents;
 mod progress;
 mod settings;
+mod spelling;
 mod table;
 mod template;
 mod ui;
