@@ -125,6 +125,20 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Nothing between two commas, or behind the last.
+    #[error("`{text}` has an empty tag")]
+    EmptyTag {
+        /// What was given.
+        text: String,
+    },
+    /// A whole name among the tags of another one.
+    #[error("`{name}` in `{text}` is a name where a tag is expected: only tags follow a comma")]
+    NameAmongTags {
+        /// The name.
+        name: String,
+        /// What was given.
+        text: String,
+    },
     /// A tag for a digest alone.
     #[error("a digest without a repository cannot have a tag")]
     NoRepository,

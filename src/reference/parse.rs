@@ -11,6 +11,13 @@ const ALGORITHMS: [&str; 4] = ["sha256", "sha384", "sha512", "blake3"];
 /// Reads a name with any number of tags.
 pub(super) fn references(text: &str) -> Result<Vec<Reference>, Error> {
     refuse_foreign(text)?;
+    // Before a `/` in it is taken for one of the first name.
+    if let Some(name) = text.split(',').skip(1).find(|behind| is_name(behind)) {
+        return Err(Error::NameAmongTags {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        });
+    }
     if text
         .split_once(':')
         .is_some_and(|(first, _)| ALGORITHMS.contains(&first))
@@ -30,7 +37,12 @@ pub(super) fn references(text: &str) -> Result<Vec<Reference>, Error> {
     let untagged = Reference::from(repository(name)?);
     let mut all = Vec::new();
     for tag in tags.into_iter().flat_map(|tags| tags.split(',')) {
-        let tagged = untagged.with_tag(tag)?;
+        let tagged = untagged.with_tag(tag).map_err(|error| match tag {
+            "" => Error::EmptyTag {
+                text: text.to_owned(),
+            },
+            _ => error,
+        })?;
         if !all.contains(&tagged) {
             all.push(tagged);
         }
@@ -65,6 +77,13 @@ pub(super) fn refuse_foreign(text: &str) -> Result<(), Error> {
         return Err(Error::Path { text: owned() });
     }
     Ok(())
+}
+
+/// Tells whether what stands where a tag should would be a name by itself.
+fn is_name(text: &str) -> bool {
+    // A digest behind the last tag is one of the first name.
+    let name = text.split_once('@').map_or(text, |(name, _)| name);
+    name.contains(['/', ':']) && references(text).is_ok()
 }
 
 /// Reads the digest in `text`.

@@ -105,6 +105,18 @@ fn what_is_wrong_is_said() {
     let tag = "expected 1 to 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`";
     for (text, message) in [
         ("", "the name of the kit is empty".to_owned()),
+        ("net:1,v2,", "`net:1,v2,` has an empty tag".to_owned()),
+        ("net:", "`net:` has an empty tag".to_owned()),
+        (
+            "net:1,net:2",
+            "`net:2` in `net:1,net:2` is a name where a tag is expected: only tags follow a comma"
+                .to_owned(),
+        ),
+        (
+            "net:1,reg.io/net:2",
+            "`reg.io/net:2` in `net:1,reg.io/net:2` is a name where a tag is expected: only tags follow a comma"
+                .to_owned(),
+        ),
         (
             "UPPER",
             "repository `UPPER` has upper-case letters; did you mean `upper`?".to_owned(),
@@ -182,7 +194,6 @@ fn what_is_wrong_is_said() {
             "reg.io/",
             format!("repository `` is not valid, {repository}"),
         ),
-        ("x:", format!("tag `` is not valid, {tag}")),
         ("x:.a", format!("tag `.a` is not valid, {tag}")),
         ("x:a:b", format!("tag `a:b` holds ':', {tag}")),
         (

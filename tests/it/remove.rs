@@ -334,7 +334,7 @@ error: modelkit should not be specified when --all flag is used
         remove(&kit, "a:"),
         str![[r#"
 [stderr]
-error: tag `` is not valid, expected 1 to 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`
+error: `a:` has an empty tag
   given for REFERENCE
 [exit 2]
 
