@@ -26,11 +26,17 @@ pub fn clear(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Finds out whether [`announce`] could make `path`, so that nothing long is done in vain.
+pub fn check(path: &Path) -> Result<(), Error> {
+    let part = part_of(path);
+    File::create(&part)
+        .and_then(|_| fs::remove_file(&part))
+        .map_err(|error| write_error(path, error))
+}
+
 /// Makes `path` appear with `text`, whole and durable.
 pub fn announce(path: &Path, text: &str) -> Result<(), Error> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(format!(".part-{}", std::process::id()));
-    let part = PathBuf::from(part);
+    let part = part_of(path);
     let done = File::create(&part)
         .and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -44,7 +50,14 @@ pub fn announce(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
-fn folder_of(path: &Path) -> &Path {
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".part-{}", std::process::id()));
+    part.into()
+}
+
+/// Returns the folder that holds `path`.
+pub fn folder_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
 }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -58,13 +58,24 @@ pub struct Report {
     pub files: unpack::Report,
 }
 
-/// Takes the ready file of an earlier run away. To be called before anything that can fail, so
-/// that a run that fails leaves none behind.
+/// Takes the ready file of an earlier run away, and checks that this one can make its own. To be
+/// called before anything that can fail, so that a run that fails leaves none behind.
 pub fn withdraw_ready_file(options: &Options) -> Result<(), Error> {
-    match &options.ready_file {
-        Some(path) => Ok(ready::clear(path)?),
-        None => Ok(()),
+    let Some(path) = &options.ready_file else {
+        return Ok(());
+    };
+    ready::clear(path)?;
+    let folder = ready::folder_of(path);
+    // The kit itself may bring a folder below the target.
+    if folder.exists() || !is_below(folder, &options.target) {
+        ready::check(path)?;
     }
+    Ok(())
+}
+
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute(path).starts_with(absolute(folder))
 }
 
 /// Unpacks a kit and the model out of its parents, in one go: nothing gets its name if anything of

@@ -390,5 +390,24 @@ fn a_place_that_is_not_there_is_a_failure_and_no_missing_kit() {
     ] {
         let output = kit.run(line).exits(1);
         assert!(output.stderr.contains("caused by: "), "{output}");
+        // It is found before anything is done.
+        assert!(!kit.path("out").exists(), "{output}");
     }
+    // What is in the way is the fault of the place, too, and is left.
+    kit.dir("ready/x");
+    let _ = kit
+        .run(["unpack", "net:1", "-d", "out", "--ready-file", "ready"])
+        .exits(1);
+    assert!(!kit.path("out").exists());
+    // A folder that the kit brings is there when the file is written.
+    kit.run([
+        "unpack",
+        "net:1",
+        "-d",
+        "out",
+        "--ready-file",
+        "out/data/ready",
+    ])
+    .success();
+    assert!(kit.path("out/data/ready").exists());
 }
