@@ -305,6 +305,7 @@ mod tests {
         "folders",
         "files",
         "limit",
+        "no-trunc",
         "no-descriptions",
         "show-update-notifications",
         // who is believed, and who may read along: for one command and one registry

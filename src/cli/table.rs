@@ -1,7 +1,7 @@
 //! Tables for people: columns as wide as their widest cell, up to a bound, three blanks between
 //! them.
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 use super::escape::escape;
 
@@ -27,6 +27,12 @@ impl Table {
     pub(crate) fn row<T: AsRef<str>>(&mut self, cells: &[T]) {
         let cells = cells.iter().map(|cell| escape(cell.as_ref()).into_owned());
         self.rows.push(cells.collect());
+    }
+
+    /// Returns how many columns of a terminal the widest line takes.
+    pub(crate) fn width(&self) -> usize {
+        let text = self.render();
+        text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
     }
 
     /// Returns the lines of the table, each ended by a line feed, without blanks at the end.

@@ -101,6 +101,16 @@ impl Ui {
         self.colour_out
     }
 
+    /// Returns how wide the terminal is that shows the results; `None` if something else takes them.
+    #[expect(clippy::unused_self, reason = "the writer knows the terminal")]
+    pub(crate) fn columns(&self) -> Option<usize> {
+        let stdout = io::stdout();
+        let (terminal_size::Width(width), _) = stdout
+            .is_terminal()
+            .then(|| terminal_size::terminal_size_of(&stdout))??;
+        Some(width.into())
+    }
+
     /// Tells whether standard error is a terminal on which lines can be drawn over.
     pub(crate) const fn can_draw(&self) -> bool {
         self.bars_possible

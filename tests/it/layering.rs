@@ -96,6 +96,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("env::var", &["config"]),
     ("clap::", &["cli"]),
     ("indicatif::", &["cli"]),
+    ("terminal_size::", &["cli"]),
     ("anstyle::", &["cli"]),
     ("signal_hook::", &["cli"]),
     ("tar::", &["archive"]),

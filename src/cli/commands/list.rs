@@ -25,10 +25,13 @@ use crate::{
 pub(super) const NONE: &str = "<none>";
 
 /// List the kits in the local store
+///
+/// On a terminal that is too narrow for the table digests are shortened; in a pipe they never are.
 #[derive(clap::Args)]
 #[command(visible_alias = "ls", after_help = examples(&[
     ("List all kits", "kit list"),
     ("List the kits of one repository", "kit list team/net"),
+    ("See whole digests on a narrow terminal", "kit list --no-trunc"),
     ("Get names and digests in a script", "kit list --format '{{ .Repo }} {{ .Digest }}'"),
     ("Get everything as JSON", "kit list --format json"),
 ]))]
@@ -36,6 +39,9 @@ pub(crate) struct Args {
     /// List only the kits of this repository
     #[arg(value_name = "REPOSITORY", value_parser = reference)]
     repository: Option<Reference>,
+    /// Print digests in full where the terminal is too narrow for them
+    #[arg(long)]
+    no_trunc: bool,
     #[command(flatten)]
     output: FormatArgs,
 }
@@ -66,7 +72,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let rows: Vec<Row<'_>> = kits.iter().map(row).collect();
     match &args.output.format {
-        Format::Table => context.ui.out(table(&kits).render())?,
+        Format::Table => {
+            let columns = context.ui.columns().filter(|_| !args.no_trunc);
+            context.ui.out(table_within(&kits, columns).render())?;
+        }
         Format::Json => context.ui.json(&rows)?,
         Format::Template(template) => {
             for row in &rows {
@@ -99,14 +108,23 @@ fn row(kit: &ListedKit) -> Row<'_> {
     }
 }
 
+/// Returns the table for people, with shorter digests if the whole ones do not fit into `columns`.
+fn table_within(kits: &[ListedKit], columns: Option<usize>) -> Table {
+    let whole = table(kits, Digest::to_string);
+    match columns {
+        Some(columns) if whole.width() > columns => table(kits, human::short),
+        _ => whole,
+    }
+}
+
 /// Returns the table for people: a row for each tag.
-fn table(kits: &[ListedKit]) -> Table {
+fn table(kits: &[ListedKit], shown: impl Fn(&Digest) -> String) -> Table {
     let mut table = Table::new(&["REPOSITORY", "TAG", "MAINTAINER", "NAME", "SIZE", "DIGEST"]);
     for kit in kits {
         let row = row(kit);
         let name = row.problem.map_or(row.model_name, |_| "(damaged)");
         let size = kit.summary.size.map_or_else(|| "-".into(), human::bytes);
-        let digest = kit.digest.to_string();
+        let digest = shown(&kit.digest);
         let mut add = |tag| table.row(&[row.repo, tag, row.author, name, &size, &digest]);
         match kit.tags.as_slice() {
             [] => add(NONE),
@@ -172,4 +190,33 @@ pub(super) fn unknown(wanted: &Reference, store: &Store) -> Result<Failure, Fail
 
 fn or_none(text: &str) -> &str {
     if text.is_empty() { NONE } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_shortened_only_where_the_table_does_not_fit() {
+        let digest = Digest::of(b"kit");
+        let kits = [ListedKit {
+            repository: Some(Repository::parse("team/net").unwrap()),
+            digest,
+            tags: vec!["1.0".to_owned()],
+            summary: list::Summary::default(),
+        }];
+        let whole = table(&kits, Digest::to_string);
+        let width = whole.width();
+        for (columns, is_whole) in [
+            (None, true),
+            (Some(width), true),
+            (Some(width - 1), false),
+            (Some(0), false),
+        ] {
+            let text = table_within(&kits, columns).render();
+            assert_eq!(text.contains(&digest.to_string()), is_whole, "{columns:?}");
+            assert!(text.contains(&human::short(&digest)), "{columns:?}");
+        }
+        assert!(table_within(&kits, Some(80)).width() <= 80);
+    }
 }
