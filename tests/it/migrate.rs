@@ -461,6 +461,37 @@ hint: name KitOps's home or its storage folder; `kit load` takes other OCI layou
 }
 
 #[test]
+fn an_oci_layout_or_our_own_store_is_no_store_of_kitops() {
+    let kit = Sandbox::new();
+    pack(&kit, "net:1", "w");
+    kit.run(["save", "net:1", "-o", "layout/"]).success();
+    let before = fs::read(kit.store().path().join("names.log")).unwrap();
+    let store = kit.store().path().to_owned();
+    // The home holds a store of ours; nothing else.
+    for directory in [kit.home(), &*store, &*kit.path("layout"), &*kit.path("")] {
+        let output = kit.run(["migrate", directory.to_str().unwrap()]).exits(3);
+        assert!(output.stderr.contains("holds no KitOps store"), "{output}");
+    }
+    let _ = kit.run(["migrate"]).exits(3);
+    assert_eq!(fs::read(store.join("names.log")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_may_not_be_read_is_no_damage() {
+    let homes = Homes::new();
+    homes.usual();
+    for kit in [&homes.one, &homes.two] {
+        super::support::set_mode(&blob_of(&homes.storage(), kit), 0);
+    }
+    if fs::File::open(blob_of(&homes.storage(), &homes.one)).is_ok() {
+        return; // Root reads everything.
+    }
+    let output = homes.kit.run(["migrate"]).exits(4);
+    assert!(output.stderr.contains("Permission denied"), "{output}");
+}
+
+#[test]
 fn a_manifest_of_something_else_is_named_and_left() {
     let homes = Homes::new();
     let kitfile = "manifestVersion: 1.0.0\ncode: [{path: model.bin}]\n";

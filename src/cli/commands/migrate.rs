@@ -231,13 +231,24 @@ fn problems(report: &Report) -> Result<(), Failure> {
         let kits = human::count(count as u64, "kit");
         format!("{kits} of {} cannot be copied", report.source)
     };
-    let failure = Failure::new(Kind::Damaged, message);
+    let is_forbidden = report.forbidden == report.problems.len();
+    let (kind, hint) = if is_forbidden {
+        (
+            Kind::NotAllowed,
+            "run this as the user whose store it is, or let this user read it",
+        )
+    } else {
+        (
+            Kind::Damaged,
+            "nothing else is held up by it; pack these again, or load them from elsewhere",
+        )
+    };
+    let failure = Failure::new(kind, message);
     let failure = report
         .problems
         .iter()
         .fold(failure, |failure, (what, why)| {
             failure.detail(format!("{what}: {why}"))
         });
-    Err(failure
-        .hint("nothing else is held up by it; pack these again, or load them from elsewhere"))
+    Err(failure.hint(hint))
 }

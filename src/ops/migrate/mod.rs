@@ -4,6 +4,7 @@ mod storage;
 
 use std::{
     collections::{HashMap, HashSet},
+    io,
     path::Path,
 };
 
@@ -39,6 +40,8 @@ pub struct Report {
     pub kits: Vec<MigratedKit>,
     /// Kits, and repositories of which something, cannot be used, each with the reason.
     pub problems: Vec<(String, String)>,
+    /// How many of the problems are that the system does not let this user read something.
+    pub forbidden: usize,
     /// How many blobs were new here.
     pub stored: usize,
     /// How many damaged blobs were replaced.
@@ -191,6 +194,11 @@ fn choose(
     let mut names = Names::new(store, options, progress)?;
     let mut report = Report {
         source: source.shown,
+        forbidden: source
+            .problems
+            .iter()
+            .filter(|(_, error)| is_forbidden(error))
+            .count(),
         problems: source
             .problems
             .iter()
@@ -368,9 +376,18 @@ fn is_of_source(error: &Error) -> bool {
     }
 }
 
+/// Tells whether the system does not allow what was tried.
+fn is_forbidden(error: &Error) -> bool {
+    let first: &dyn std::error::Error = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 fn fail(report: &mut Report, place: usize, stored: &StoredKit, error: &Error) {
     let kit = &mut report.kits[place];
     kit.outcome = Outcome::Failed;
+    report.forbidden += usize::from(is_forbidden(error));
     let name = kit.names.first().map_or_else(
         || format!("{}@{}", stored.repository, kit.digest),
         ToString::to_string,

@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::Path,
     rc::Rc,
 };
@@ -78,7 +79,10 @@ pub(super) fn read(path: &Path) -> Result<Storage, Error> {
         is_store: false,
         folders: 0,
     };
-    reading.shared_layout()?;
+    // Any OCI layout has an index: it alone tells of KitOps only where KitOps keeps its own.
+    let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let is_storage = real.file_name().is_some_and(|name| name == STORAGE);
+    reading.shared_layout(is_storage)?;
     reading.layouts_below("", 0)?;
     if !reading.is_store {
         return Err(none());
@@ -122,11 +126,11 @@ impl Reading {
     }
 
     /// Reads the repositories of the layout of today.
-    fn shared_layout(&mut self) -> Result<(), Error> {
+    fn shared_layout(&mut self, is_storage: bool) -> Result<(), Error> {
         let (files, _) = self.bundle.names("")?;
         let source = self.source("");
         for name in files {
-            self.is_store |= name == INDEX;
+            self.is_store |= is_storage && name == INDEX;
             let (Some(repository), suffix) = repository(&name) else {
                 continue;
             };
@@ -191,7 +195,8 @@ impl Reading {
             Err(error) => return Err(error.into()),
         };
         let is_layout = files.iter().any(|name| name == INDEX);
-        if is_layout && depth > 0 {
+        // The first name is that of the registry. A store of this program is no repository, either.
+        if is_layout && depth > 1 {
             self.is_store = true;
             let source = self.source(folder);
             match source.read(INDEX, Index::MAX_LEN as u64) {
