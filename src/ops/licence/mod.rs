@@ -1,6 +1,8 @@
 //! Tells which licence a text is, by a table of all SPDX licences: word for word, but for titles and
 //! who holds the copyright. Nothing is guessed.
 
+mod around;
+
 use std::{
     io::{self, Read as _},
     path::Path,
@@ -12,9 +14,6 @@ use crate::platform;
 
 /// Longer files are not read: the longest known licence has some 40 KB.
 const MAX_TEXT: u64 = 128 * 1024;
-
-/// How many words may stand before and after the licence, such as a title.
-const MAX_AROUND: usize = 15;
 
 /// What the licence files of a directory say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,8 +105,13 @@ fn identify(licences: &Store, text: &str) -> Result<String, String> {
         return Err("is not the text of a known licence".to_owned());
     }
     let (start, end) = part.lines_view();
-    let around = words(&text.lines()[..start]) + words(&text.lines()[end..]);
-    if around > MAX_AROUND {
+    let aliases = best.iter().flat_map(|(_, entry, _)| &entry.aliases);
+    let ids = best.iter().map(|(name, ..)| *name);
+    let ids = ids.chain(aliases.map(String::as_str));
+    let names: Vec<&str> = ids
+        .flat_map(|id| [id, spdx::license_id(id).map_or("", |id| id.full_name)])
+        .collect();
+    if !around::is_harmless(text.lines(), start..end, &names) {
         return Err(format!("holds more than the text of {name}"));
     }
     one_of(&best)
@@ -144,19 +148,6 @@ fn one_of(best: &[(&str, &LicenseEntry, &TextData)]) -> Result<String, String> {
     }
 }
 
-/// Counts the words of `lines`, but for those that tell whose copyright it is.
-fn words(lines: &[String]) -> usize {
-    let counts = lines.iter().filter(|line| !is_copyright(line));
-    counts.map(|line| line.split_whitespace().count()).sum()
-}
-
-fn is_copyright(line: &str) -> bool {
-    let line = line.trim_start().to_lowercase();
-    ["copyright", "(c)", "\u{a9}", "all rights reserved"]
-        .iter()
-        .any(|start| line.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -182,7 +173,7 @@ OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 SOFTWARE.
 ";
 
-    const APACHE: &str = include_str!("../../docs/LICENSE");
+    const APACHE: &str = include_str!("../../../docs/LICENSE");
 
     /// Looks at files with these contents, called `LICENSE0` and so on.
     fn of(texts: &[&str]) -> Licence {
@@ -210,10 +201,21 @@ SOFTWARE.
         let titled = format!(
             "# The MIT License\n\nCopyright (c) 2024 Ann Arbor\nCopyright (c) 2025 Bob\n\n{MIT}"
         );
+        let wrapped = format!(
+            "MIT License\n\nCopyright (c) 2019 The Regents of the University\nof California. All rights reserved.\n\n{MIT}"
+        );
+        let one_line = format!(
+            "The MIT License (MIT) Copyright (c) 2015 someone <someone@active-4.test>\n\n{MIT}"
+        );
+        let behind =
+            format!("{MIT}\nCopyright 2018- The Hugging Face team. All rights reserved.\n");
         let wide = MIT.replace('\n', "\r\n");
         for (text, identifier) in [
             (MIT, "MIT"),
             (&titled, "MIT"),
+            (&wrapped, "MIT"),
+            (&one_line, "MIT"),
+            (&behind, "MIT"),
             (&wide, "MIT"),
             (APACHE, "Apache-2.0"),
         ] {
@@ -233,6 +235,26 @@ SOFTWARE.
             inside.find("THE SOFTWARE IS").unwrap(),
             "The Software must not be used by competitors, nor for weapons, nor to train any models.\n",
         );
+        for around in [
+            format!("{MIT}\nThe Software must not be used commercially.\n"),
+            format!("For non-commercial use only.\n\n{MIT}"),
+            format!("{MIT}Commons Clause License Condition v1.0\n"),
+            format!("MIT License (modified: no commercial use)\n\n{MIT}"),
+            format!("Non-commercial license\n\nCopyright (c) 2024 Ann Arbor\n\n{MIT}"),
+            format!("Copyright (c) 2024 Ann Arbor. Commercial use is forbidden.\n\n{MIT}"),
+            format!("{MIT}\n(c) No commercial use by anyone\n"),
+            MIT.replace(
+                "\n\nTHE",
+                "\n\nCopyright 2024 Ann, who forbids commercial use.\n\nTHE",
+            ),
+            MIT.replace("\nTHE", "\n\nCopyright holders must be paid.\n\nTHE"),
+        ] {
+            let reason = reason(&[&around]);
+            assert_eq!(
+                reason, "`LICENSE0` holds more than the text of MIT",
+                "{around}"
+            );
+        }
         for (text, expected) in [
             (&*more, "`LICENSE0` holds more than the text of MIT"),
             (
