@@ -4,7 +4,7 @@
 //! The modules stand in layers; each may use only those below it (`tests/it/layering.rs`):
 //!
 //! - vocabulary, values and rules that touch nothing outside:
-//!   [`digest`], [`progress`], [`suggest`], [`glob`], [`reference`](mod@reference), [`oci`],
+//!   [`digest`], [`limits`], [`progress`], [`suggest`], [`glob`], [`reference`](mod@reference), [`oci`],
 //!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`];
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment
@@ -30,6 +30,7 @@ pub mod filter;
 pub mod glob;
 pub mod http;
 pub mod kitfile;
+pub mod limits;
 pub mod oci;
 pub mod ops;
 pub mod origins;

@@ -52,6 +52,12 @@ pub enum Error {
         /// Whether whoever packed it said so.
         is_told: bool,
     },
+    /// Content in zstd that takes more memory to read than it may.
+    #[error("the zstd data needs more than {most} MiB of memory")]
+    Window {
+        /// How many MiB it may take.
+        most: u64,
+    },
     /// The archive stops in the middle of something.
     #[error("the archive is cut off after {at} bytes")]
     CutOff {

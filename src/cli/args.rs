@@ -13,7 +13,7 @@ use super::{
     template::Template,
     ui::{Colour, Level},
     usage,
-    values::{BadValue, duration, log_level, switch},
+    values::{BadValue, LAYER_LIMITS, Moved, duration, layer_limit, limit_help, log_level, switch},
 };
 
 /// Pack AI models, datasets, code and docs into immutable kits, keep them, take them out again
@@ -109,6 +109,18 @@ pub(crate) struct FormatArgs {
     /// How to print the result: table, json, or a template such as '{{.Name}}'
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_default_value = true, value_parser = Format::parse)]
     pub(crate) format: Format,
+}
+
+/// The flag `--limit`: flatten it into the arguments of a command that reads layers.
+#[derive(clap::Args)]
+pub(crate) struct LimitArgs {
+    #[arg(
+        long = "limit",
+        value_name = "NAME=NUMBER",
+        value_parser = layer_limit,
+        help = limit_help("kit", LAYER_LIMITS)
+    )]
+    pub(crate) moved: Vec<Moved>,
 }
 
 /// How a result is printed.

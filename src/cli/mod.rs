@@ -40,6 +40,7 @@ use failure::Failure;
 use interrupt::Interrupt;
 use progress::{Look, Reporter};
 use ui::{Colour, Level, Ui};
+use values::Moved;
 
 use crate::{
     cache::{Cache, Use},
@@ -65,9 +66,15 @@ impl Context {
     /// Returns the store in the home. `command` is what others are told who wait for this one,
     /// and what the history keeps: `kit pack`.
     fn store(&self, command: &str) -> Result<Store, Failure> {
+        self.store_within(command, &[])
+    }
+
+    /// Returns the store as [`Self::store`] does, with some limits moved.
+    fn store_within(&self, command: &str, moved: &[Moved]) -> Result<Store, Failure> {
         let options = store::Options {
             lock_timeout: self.lock_timeout,
             command: command.to_owned(),
+            limits: Moved::all(moved),
         };
         Ok(Store::open(&self.settings.home()?.join("store"), options)?)
     }

@@ -41,9 +41,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "threads",
         ],
     ),
-    ("status", &["no-cache", "threads"]),
-    ("unpack", &["threads", "link"]),
+    ("files", &["limit"]),
+    ("diff", &["limit"]),
+    ("status", &["no-cache", "threads", "limit"]),
+    ("unpack", &["threads", "link", "limit"]),
+    ("cat", &["limit"]),
     ("prune", &["older-than"]),
+    ("load", &["limit"]),
     (
         NETWORK,
         &[
@@ -304,7 +308,7 @@ mod tests {
         "exit-code",
         "folders",
         "files",
-        "limit",
+        "history --limit",
         "no-trunc",
         "no-descriptions",
         "show-update-notifications",
@@ -350,7 +354,8 @@ mod tests {
                     .into_iter()
                     .flatten()
                     .any(|keys| keys.contains(&long));
-                let is_typed = TYPED.contains(&long);
+                let of_one = format!("{path} --{long}");
+                let is_typed = TYPED.contains(&long) || TYPED.contains(&of_one.as_str());
                 assert!(
                     is_setting != is_typed,
                     "put --{long} of `kit {path}` among the settings, or into TYPED"

@@ -6,7 +6,9 @@ use super::ui::Level;
 use crate::{
     archive::walk::FollowLinks,
     digest::{self, Digest},
+    limits::{EXPANSION, Limit, Limits, TAR_FILES, WINDOW},
     reference::{self, Reference},
+    suggest::closest,
 };
 
 /// Why a value on the command line cannot be used, in words that need no further context.
@@ -61,6 +63,81 @@ pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, BadValue> {
         BadValue::new(format!("'{text}' is not a number of threads"))
             .hint("write a whole number, 1 or more")
     })
+}
+
+/// A limit that is moved: `NAME=VALUE`.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    limit: &'static Limit,
+    value: u64,
+}
+
+impl Moved {
+    /// Returns the limits that count when these are moved, the last of a name.
+    pub(crate) fn all(moved: &[Self]) -> Limits {
+        let mut limits = Limits::default();
+        for Self { limit, value } in moved {
+            limits.set(limit, *value);
+        }
+        limits
+    }
+}
+
+/// The limits on what layers may cost that are read.
+pub(crate) const LAYER_LIMITS: &[&Limit] = &[&EXPANSION, &WINDOW];
+
+/// The limits on what a file with kits may cost.
+pub(crate) const BUNDLE_LIMITS: &[&Limit] = &[&TAR_FILES];
+
+/// Returns the help of a flag that moves `limits` on what is called `trusted`.
+pub(crate) fn limit_help(trusted: &str, limits: &[&Limit]) -> String {
+    let each = limits.iter();
+    let each = each.map(|limit| format!("{} ({} {})", limit.name, limit.default, limit.unit));
+    let each: Vec<_> = each.collect();
+    format!(
+        "Move a limit for a {trusted} you trust: {}",
+        each.join(" or ")
+    )
+}
+
+/// Reads the move of one of [`LAYER_LIMITS`].
+pub(crate) fn layer_limit(text: &str) -> Result<Moved, BadValue> {
+    moved(text, LAYER_LIMITS)
+}
+
+/// Reads the move of one of [`BUNDLE_LIMITS`].
+pub(crate) fn bundle_limit(text: &str) -> Result<Moved, BadValue> {
+    moved(text, BUNDLE_LIMITS)
+}
+
+fn moved(text: &str, limits: &[&'static Limit]) -> Result<Moved, BadValue> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    let Some(limit) = limits.iter().find(|limit| limit.name == name) else {
+        let names = limits.iter().map(|limit| limit.name);
+        let bad = BadValue::new(format!("there is no limit '{name}' here"));
+        let bad = match closest(name, names) {
+            Some(near) => bad.hint(format!("did you mean '{near}'?")),
+            None => bad,
+        };
+        return Err(limits.iter().fold(bad, |bad, limit| {
+            bad.hint(format!("{}=NUMBER: {}", limit.name, limit.what))
+        }));
+    };
+    match value.parse() {
+        Ok(value) if (1..=limit.most).contains(&value) => Ok(Moved { limit, value }),
+        _ => {
+            let message = match value {
+                "" => format!("the limit '{name}' needs a number"),
+                _ => format!("the limit '{name}' cannot be '{value}'"),
+            };
+            let range = match limit.most {
+                u64::MAX => "1 or more".to_owned(),
+                most => format!("from 1 to {most}"),
+            };
+            let hint = format!("write {name}=NUMBER, {range} ({})", limit.unit);
+            Err(BadValue::new(message).hint(hint))
+        }
+    }
 }
 
 /// Reads a span of time: a number of seconds, or numbers with units.

@@ -9,10 +9,11 @@ use super::{Error, modelpack};
 use crate::{
     archive::{
         self,
-        decompress::{Compression, Decompressed, Expansion},
+        decompress::{Bounds, Compression, Decompressed},
     },
     digest::Digest,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
+    limits::Limits,
     oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, annotation},
     progress::{Progress, Silent},
     reference::Reference,
@@ -69,9 +70,13 @@ impl Layer {
     }
 
     /// Returns what the stored bytes `read` unpack to.
-    pub(super) fn decompressed<R: Read>(&self, read: R) -> Result<Decompressed<R>, Error> {
-        let expansion = Expansion::of(self.descriptor.size, self.plain_size());
-        let content = Decompressed::new(read, self.compression(), expansion);
+    pub(super) fn decompressed<R: Read>(
+        &self,
+        read: R,
+        limits: &Limits,
+    ) -> Result<Decompressed<R>, Error> {
+        let bounds = Bounds::of(self.descriptor.size, self.plain_size(), limits);
+        let content = Decompressed::new(read, self.compression(), bounds);
         Ok(content.map_err(archive::Error::Read)?)
     }
 

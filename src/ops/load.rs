@@ -54,7 +54,11 @@ pub fn run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let source = Source::new(Rc::new(Bundle::open(path)?), path.display().to_string(), "");
+    let source = Source::new(
+        Rc::new(Bundle::open(path, store.limits())?),
+        path.display().to_string(),
+        "",
+    );
     let chosen = source.choose(options)?;
     let writer = store.writer(progress)?;
     let mut arrivals = Arrivals::new(&writer);

@@ -12,6 +12,7 @@ use crate::{
     archive::{self, unpack::TarReader},
     digest::Digest,
     kitfile::{self, Entry, Kitfile, MAX_BYTES, ModelPackConfig, ModelPackLayer, NAMES, Section},
+    limits::Limits,
     oci::{Descriptor, LayerKind, LayerType, Manifest, annotation},
     reference::Reference,
     store::Store,
@@ -141,7 +142,7 @@ fn carried(
             layer_type,
             entry,
         };
-        if let Some(text) = file_in(&layer, &blob, name)?
+        if let Some(text) = file_in(&layer, &blob, name, store.limits())?
             && text.len() <= MAX_BYTES
         {
             return Ok(Some(text));
@@ -151,7 +152,12 @@ fn carried(
 }
 
 /// Returns the beginning of the file `name` in a layer, more of it than a Kitfile can hold.
-fn file_in(layer: &Layer, blob: &[u8], name: &str) -> Result<Option<Vec<u8>>, Error> {
+fn file_in(
+    layer: &Layer,
+    blob: &[u8],
+    name: &str,
+    limits: &Limits,
+) -> Result<Option<Vec<u8>>, Error> {
     fn beginning(content: impl Read) -> Result<Option<Vec<u8>>, Error> {
         let mut text = Vec::new();
         let mut content = content.take(MAX_BYTES as u64 + 1);
@@ -159,7 +165,7 @@ fn file_in(layer: &Layer, blob: &[u8], name: &str) -> Result<Option<Vec<u8>>, Er
         read.map_err(archive::Error::read)?;
         Ok(Some(text))
     }
-    let content = layer.decompressed(blob)?;
+    let content = layer.decompressed(blob, limits)?;
     if layer.layer_type.encoding.is_raw() {
         return beginning(content);
     }

@@ -101,6 +101,7 @@ pub fn run(
             existing: options.existing,
             threads: options.threads,
             link: options.link,
+            limits: *store.limits(),
         },
         progress,
     )?;

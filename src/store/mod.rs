@@ -58,6 +58,7 @@ use serde::Deserialize;
 
 use crate::{
     digest::Digest,
+    limits::Limits,
     oci::{Descriptor, Manifest, layout},
     platform,
     progress::Progress,
@@ -91,6 +92,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// What the user ran, as others see it who wait, and as the log of names keeps it: `kit pack`.
     pub command: String,
+    /// What reading from the store may cost.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -98,6 +101,7 @@ impl Default for Options {
         Self {
             lock_timeout: Duration::from_secs(600),
             command: "kit".to_owned(),
+            limits: Limits::default(),
         }
     }
 }
@@ -134,6 +138,11 @@ impl Store {
             }),
             _ => Ok(store),
         }
+    }
+
+    /// Returns what reading from the store may cost.
+    pub const fn limits(&self) -> &Limits {
+        &self.options.limits
     }
 
     /// Returns the directory of the store.

@@ -7,7 +7,7 @@ use snapbox::{assert_data_eq, str};
 
 use crate::support::{
     Sandbox, digest,
-    foreign::{ForeignKit, MODELKIT_CONFIG, gzip, load, zstd},
+    foreign::{ForeignKit, MODELKIT_CONFIG, gzip, load, one_layer, zstd},
     reference_tar::{self, Entry},
     testdata,
     trees::{Fingerprint, Node},
@@ -102,23 +102,6 @@ fn model_layer() -> Vec<u8> {
         reference_tar::file("m/run", 0o755, "content of run"),
     ];
     reference_tar::layer(&entries, ".", &[])
-}
-
-/// A kit of one model with the layer `bytes`, which unpacks to `plain`.
-fn one_layer(
-    kit: &Sandbox,
-    encoding: &str,
-    bytes: &[u8],
-    plain: &[u8],
-    annotations: &serde_json::Value,
-) {
-    let mut foreign = ForeignKit::new(kit, "layout");
-    let media_type = format!("application/vnd.kitops.modelkit.model.v1.{encoding}");
-    let digest_of_layer = foreign.layer(&media_type, bytes, annotations);
-    let config = json!({"manifestVersion": "1.0.0", "package": {}, "model": {
-        "name": "net", "path": "m", "digest": digest_of_layer, "diffId": digest(plain),
-    }});
-    load(kit, &foreign.finish(MODELKIT_CONFIG, &config));
 }
 
 #[test]
@@ -243,33 +226,6 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
         }
         assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
     }
-}
-
-#[test]
-fn a_bomb_is_refused_unless_the_manifest_says_its_length() {
-    let zeros = vec![0; 260 << 20];
-    let bomb = zstd(&zeros);
-    assert!(bomb.len() < 256 << 10);
-    let kit = Sandbox::new();
-    one_layer(&kit, "raw+zstd", &bomb, &zeros, &json!({}));
-    let unpack = ["unpack", "x:1", "-d", "out", "--filter", "model", "-q"];
-    assert_data_eq!(
-        kit.run(unpack).hide_digests(),
-        str![[r#"
-[stderr]
-error: cannot unpack model `net` to `m` (sha256:[DIGEST])
-  caused by: the layer unpacks to more than 268435456 bytes, which is too much for its size
-[exit 9]
-
-"#]]
-    );
-    assert_eq!(Fingerprint::of(&kit.path("out"), true).0.len(), 0);
-
-    let kit = Sandbox::new();
-    let annotations = json!({"org.modelkit.layer.uncompressed-size": zeros.len().to_string()});
-    one_layer(&kit, "raw+zstd", &bomb, &zeros, &annotations);
-    kit.run(unpack).success();
-    assert_eq!(fs::metadata(kit.path("out/m")).unwrap().len(), 260 << 20);
 }
 
 #[test]

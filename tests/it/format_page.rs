@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+use modelkit::limits;
+
 use crate::support::{Sandbox, testdata};
 
 fn page() -> String {
@@ -187,6 +189,23 @@ fn every_limit_is_in_the_table_with_its_value() {
         constants.is_empty(),
         "docs/format.md, Limits: add rows for {constants:?}"
     );
+}
+
+#[test]
+fn the_limits_that_can_be_moved_are_those_of_the_code() {
+    let page = page();
+    let (_, moved) = page.split_once("\n### Limits that can be moved\n").unwrap();
+    let (moved, _) = moved.split_once("\n## ").unwrap();
+    let rows: Vec<_> = moved.lines().filter(|it| it.starts_with("| `")).collect();
+    let expected = limits::ALL.map(|limit| {
+        let most = match limit.most {
+            u64::MAX => "–".to_owned(),
+            most => most.to_string(),
+        };
+        let (name, default, what) = (limit.name, limit.default, limit.what);
+        format!("| `{name}` | {default} | {most} | {what} |")
+    });
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     // Vocabulary: values and rules that touch nothing outside.
     ("digest", &[]),
+    ("limits", &[]),
     ("progress", &[]),
     ("suggest", &[]),
     ("glob", &[]),
@@ -26,11 +27,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("credentials", &["platform"]),
     ("registry", &["credentials", "digest", "http", "oci"]),
-    ("archive", &["digest", "glob", "platform", "progress"]),
+    (
+        "archive",
+        &["digest", "glob", "limits", "platform", "progress"],
+    ),
     (
         "store",
         &[
             "digest",
+            "limits",
             "oci",
             "platform",
             "progress",
@@ -52,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "glob",
             "http",
             "kitfile",
+            "limits",
             "oci",
             "platform",
             "progress",
@@ -74,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "glob",
             "http",
             "kitfile",
+            "limits",
             "oci",
             "ops",
             "origins",

@@ -29,6 +29,7 @@ mod info; // the Kitfile of a kit, and parts of it
 mod init; // a Kitfile for a directory
 mod inspect; // the documents of a kit
 mod layering; // which module may use which
+mod limits; // what reading may cost, and moving that
 mod list; // the kits there are
 mod load; // kits out of image layouts
 mod login; // logins that a registry takes or refuses

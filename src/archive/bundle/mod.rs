@@ -42,6 +42,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The tar file holds more files than are listed.
+    #[error("{} holds more than {most} files", path.display())]
+    TooManyFiles {
+        /// The file.
+        path: PathBuf,
+        /// How many there may be.
+        most: u64,
+    },
     /// The stream that was asked for does not take any more.
     #[error("cannot write the output")]
     Output(#[source] io::Error),

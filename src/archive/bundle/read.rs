@@ -10,10 +10,7 @@ use std::{
 use cap_std::{ambient_authority, fs::Dir};
 
 use super::Error;
-use crate::platform;
-
-/// The most files that a bundle being read may hold.
-const MAX_FILES: usize = 200_000;
+use crate::{limits::Limits, platform};
 
 /// The content of a file of a bundle, and its size in bytes.
 pub type Content = (Box<dyn Read + Send>, u64);
@@ -37,13 +34,13 @@ enum Place {
 impl Bundle {
     /// Opens the folder or tar file `path`. Of a tar file all headers are read, the content is
     /// passed over.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
         let place = if metadata.is_dir() {
             let folder = Dir::open_ambient_dir(path, ambient_authority());
             Place::Folder(folder.map_err(Error::io("read", path))?)
         } else if metadata.is_file() {
-            Place::Tar(list(path)?)
+            Place::Tar(list(path, limits.tar_files)?)
         } else {
             // Before it is opened: a fifo would wait for a writer.
             return Err(Error::NotAFile(path.to_owned()));
@@ -162,8 +159,8 @@ fn compression(file: &mut File) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// Lists the files of a tar file.
-fn list(path: &Path) -> Result<HashMap<String, (u64, u64)>, Error> {
+/// Lists the files of a tar file, `most` at the most.
+fn list(path: &Path, most: u64) -> Result<HashMap<String, (u64, u64)>, Error> {
     let bad = |reason: String| Error::BadTar {
         path: path.to_owned(),
         reason,
@@ -197,8 +194,11 @@ fn list(path: &Path) -> Result<HashMap<String, (u64, u64)>, Error> {
         if place.0.saturating_add(place.1) > length {
             return Err(bad(format!("`{name}` is cut off")));
         }
-        if files.len() >= MAX_FILES {
-            return Err(bad(format!("more than {MAX_FILES} files")));
+        if files.len() as u64 >= most {
+            return Err(Error::TooManyFiles {
+                path: path.to_owned(),
+                most,
+            });
         }
         if files.insert(name.clone(), place).is_some() {
             return Err(bad(format!("`{name}` is in it twice")));

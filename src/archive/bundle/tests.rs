@@ -1,7 +1,10 @@
 use std::{fs, path::Path};
 
 use super::{Bundle, Error, Writer};
-use crate::archive::header::{self, END, Kind};
+use crate::{
+    archive::header::{self, END, Kind},
+    limits::Limits,
+};
 
 fn fill(mut writer: Writer) -> Result<(), Error> {
     writer.add("oci-layout", 2, &mut &b"{}"[..])?;
@@ -17,7 +20,7 @@ fn what_is_written_is_read_back_from_a_folder_and_a_tar_file() {
     fill(Writer::folder(&folder).unwrap()).unwrap();
     fill(Writer::tar(&tar).unwrap()).unwrap();
     for path in [&folder, &tar] {
-        let bundle = Bundle::open(path).unwrap();
+        let bundle = Bundle::open(path, &Limits::default()).unwrap();
         assert_eq!(bundle.read("oci-layout", 10).unwrap().unwrap(), b"{}");
         assert_eq!(
             bundle.read("blobs/sha256/00", 600).unwrap().unwrap(),
@@ -61,24 +64,30 @@ fn a_tar_file_that_says_two_things_is_refused() {
     }
     bytes.resize(bytes.len() + END, 0);
     fs::write(&path, &bytes).unwrap();
-    let error = Bundle::open(&path).unwrap_err().to_string();
+    let error = Bundle::open(&path, &Limits::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("`x` is in it twice"), "{error}");
 
     bytes.clear();
     header::append(&mut bytes, b"x", 0o644, Kind::File(4096));
     fs::write(&path, &bytes).unwrap();
-    let error = Bundle::open(&path).unwrap_err().to_string();
+    let error = Bundle::open(&path, &Limits::default())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("cut off") || error.contains("EOF"),
         "{error}"
     );
 
     fs::write(&path, b"\x1f\x8b\x08").unwrap();
-    let error = Bundle::open(&path).unwrap_err().to_string();
+    let error = Bundle::open(&path, &Limits::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("compressed with gzip"), "{error}");
 
     fs::write(&path, b"not a tar file").unwrap();
-    assert!(Bundle::open(&path).is_err());
+    assert!(Bundle::open(&path, &Limits::default()).is_err());
 }
 
 #[cfg(unix)]
@@ -90,12 +99,12 @@ fn a_link_is_written_through_and_a_device_is_not_replaced() {
     std::os::unix::fs::symlink("real.tar", &link).unwrap();
     fill(Writer::tar(&link).unwrap()).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert!(Bundle::open(&file).is_ok());
+    assert!(Bundle::open(&file, &Limits::default()).is_ok());
 
     fill(Writer::tar(Path::new("/dev/null")).unwrap()).unwrap();
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
     assert!(matches!(
-        Bundle::open(Path::new("/dev/null")),
+        Bundle::open(Path::new("/dev/null"), &Limits::default()),
         Err(Error::NotAFile(_))
     ));
 }

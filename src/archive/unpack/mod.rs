@@ -59,8 +59,9 @@ use self::{
 use crate::{
     archive::{
         Error, LayerFailure,
-        decompress::{Compression, Decompressed, Expansion},
+        decompress::{Bounds, Compression, Decompressed},
     },
+    limits::Limits,
     platform,
     progress::Progress,
 };
@@ -91,6 +92,8 @@ pub struct Options {
     /// Make files that are a whole layer hard links to what the layer is stored in. They are as
     /// read-only as that is; those that may be executed are copied.
     pub link: bool,
+    /// What reading a layer may cost.
+    pub limits: Limits,
 }
 
 /// A run that unpacks into one folder. Dropping it before [`Unpack::finish`] leaves the folder
@@ -184,14 +187,14 @@ impl<'p> Unpack<'p> {
         let read = read.take(most);
         let read = Metered { read, meter };
         let link = self.options.link;
+        let bounds = Bounds::of(size, plain_size, &self.options.limits);
         let promise = Promise {
             digest,
             size,
             diff_id,
         };
         let staged = self.stage(label.clone(), |feed| {
-            let expansion = Expansion::of(size, plain_size);
-            let read = Decompressed::new(read, compression, expansion).map_err(Error::Read)?;
+            let read = Decompressed::new(read, compression, bounds).map_err(Error::Read)?;
             match shape {
                 Shape::Tar => layer::feed_tar(feed, read, &prefix, &promise, select),
                 Shape::Raw { path, executable } => {

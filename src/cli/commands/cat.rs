@@ -1,7 +1,7 @@
 //! `kit cat`
 
 use crate::{
-    cli::{Context, failure::Failure, help::examples, values::reference},
+    cli::{Context, args::LimitArgs, failure::Failure, help::examples, values::reference},
     ops::{self, files, kit},
     reference::Reference,
 };
@@ -21,11 +21,13 @@ pub(crate) struct Args {
     reference: Reference,
     /// The path of the file, as `kit files` lists it
     path: String,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Prints the content as it is, terminal or not: like `cat`.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let store = context.store("kit cat")?;
+    let store = context.store_within("kit cat", &args.limits.moved)?;
     let progress = context.progress();
     let kit = kit::open(&store, &args.reference.clone().or_latest(), &progress)?;
     let mut out = context.ui.stream();

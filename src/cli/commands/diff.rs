@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         Context,
-        args::{Format, FormatArgs},
+        args::{Format, FormatArgs, LimitArgs},
         commands::files::hex,
         escape::{escape, escape_bytes},
         failure::{Failure, Kind},
@@ -46,6 +46,8 @@ pub(crate) struct Args {
     /// End with 10 if the kits differ
     #[arg(long)]
     exit_code: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     output: FormatArgs,
 }
@@ -119,7 +121,7 @@ struct FileSide {
 
 /// Compares and prints.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let store = context.store("kit diff")?;
+    let store = context.store_within("kit diff", &args.limits.moved)?;
     let places = [&args.first, &args.second];
     for place in places {
         // Both are looked up before a layer is read.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{
         Context,
-        args::{Format, FormatArgs},
+        args::{Format, FormatArgs, LimitArgs},
         escape::{escape_bytes, escape_lines},
         failure::{Failure, Kind},
         help::examples,
@@ -56,6 +56,8 @@ pub(crate) struct Args {
     #[arg(long)]
     folders: bool,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     output: FormatArgs,
 }
 
@@ -63,7 +65,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let filter = Filter::parse(&args.filter)?;
     let globs = PathGlobs::new(&args.include, &args.exclude)?;
-    let store = context.store("kit files")?;
+    let store = context.store_within("kit files", &args.limits.moved)?;
     let progress = context.progress();
     let reference = args.reference.clone().or_latest();
     let kit = kit::open(&store, &reference, &progress)?;

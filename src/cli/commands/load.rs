@@ -11,7 +11,7 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        values::{References, references},
+        values::{BUNDLE_LIMITS, Moved, References, bundle_limit, limit_help, references},
     },
     ops::load::{self, Options, Report},
     reference::Reference,
@@ -34,6 +34,13 @@ pub(crate) struct Args {
     /// Name that the kit gets, with any number of tags: REPOSITORY[:TAG[,TAG...]]
     #[arg(short, long, value_name = "NAME", value_parser = references)]
     tag: Vec<References>,
+    #[arg(
+        long,
+        value_name = "NAME=NUMBER",
+        value_parser = bundle_limit,
+        help = limit_help("file", BUNDLE_LIMITS)
+    )]
+    limit: Vec<Moved>,
     #[command(flatten)]
     output: FormatArgs,
 }
@@ -53,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         name,
         names: names.cloned().map(Reference::or_latest).collect(),
     };
-    let store = context.store("kit load")?;
+    let store = context.store_within("kit load", &args.limit)?;
     let progress = context.progress();
     let report = load::run(&store, &path, &options, &progress)?;
     drop(progress);

@@ -13,7 +13,7 @@ use super::pack::{patterns, read_rules, threads};
 use crate::{
     cli::{
         Context,
-        args::{Format, FormatArgs},
+        args::{Format, FormatArgs, LimitArgs},
         escape::escape_bytes,
         failure::{Failure, Kind},
         help::examples,
@@ -60,6 +60,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     output: FormatArgs,
 }
 
@@ -67,7 +69,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     kitfile_source::check_directory(&args.directory)?;
     let recorded = origins::find(&context.origins()?, &args.directory);
-    let store = context.store("kit status")?;
+    let store = context.store_within("kit status", &args.limits.moved)?;
     // Before the walk: what is written after that is not believed later.
     let cache = context.cache(args.no_cache)?;
     let progress = context.watcher();

@@ -8,7 +8,7 @@ use crate::{
     archive::unpack::{Existing, Report as Files},
     cli::{
         Context,
-        args::{Format, FormatArgs},
+        args::{Format, FormatArgs, LimitArgs},
         failure::{Failure, Kind},
         help::examples,
         human,
@@ -93,6 +93,8 @@ pub(crate) struct Args {
     #[arg(long, hide = true)]
     docs: bool,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     output: FormatArgs,
 }
 
@@ -133,7 +135,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if !args.dry_run {
         unpack::withdraw_ready_file(&options)?;
     }
-    let store = context.store("kit unpack")?;
+    let store = context.store_within("kit unpack", &args.limits.moved)?;
     let progress = context.progress();
     let family = chain::open(&store, &reference, &options.filter, &progress)?;
     if args.dry_run {

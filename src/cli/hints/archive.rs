@@ -9,6 +9,7 @@ use crate::{
         failure::{Failure, Kind},
         ui::output_failure,
     },
+    limits::{EXPANSION, TAR_FILES, WINDOW},
     store,
 };
 
@@ -38,7 +39,9 @@ impl From<archive::Error> for Failure {
                 })
             }
             E::Layer { cause, .. } if matches!(**cause, E::Read(_)) => unreadable(&error, cause),
-            E::Layer { cause, .. } if matches!(**cause, E::Expands { .. }) => plain(Kind::Limit),
+            E::Layer { cause, .. } if matches!(**cause, E::Expands { .. } | E::Window { .. }) => {
+                over(plain(Kind::Limit), cause)
+            }
             E::Layer { .. } if error.is_damage() => plain(Kind::Damaged).hint(HEAL),
             E::Layer { .. }
             | E::Damaged { .. }
@@ -56,7 +59,8 @@ impl From<archive::Error> for Failure {
             | E::Below { .. }
             | E::Both { .. }
             | E::Clash { .. } => plain(Kind::Damaged),
-            E::Expands { .. } | E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
+            E::Expands { .. } | E::Window { .. } => over(plain(Kind::Limit), &error),
+            E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
             E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
             E::WriteLayer { source, .. } | E::Target { source, .. } | E::Write { source, .. } => {
                 Self::of(write_kind(source), &error).with_space_hint(source)
@@ -73,6 +77,15 @@ impl From<archive::Error> for Failure {
             | E::NameNotUnicode { .. }
             | E::Changed { .. } => plain(Kind::Failed),
         }
+    }
+}
+
+/// Adds how to move the limit that was met, if it can be.
+fn over(failure: Failure, cause: &archive::Error) -> Failure {
+    match cause {
+        archive::Error::Expands { is_told: false, .. } => failure.allows_more(&EXPANSION),
+        archive::Error::Window { .. } => failure.allows_more(&WINDOW),
+        _ => failure,
     }
 }
 
@@ -127,6 +140,7 @@ impl From<bundle::Error> for Failure {
                 _ => Self::of(io_kind(source), &error).with_space_hint(source),
             },
             E::TooLarge { .. } => Self::of(Kind::Limit, &error),
+            E::TooManyFiles { .. } => Self::of(Kind::Limit, &error).allows_more(&TAR_FILES),
             E::Io {
                 action: "read",
                 source,

@@ -8,7 +8,7 @@ mod ops;
 use std::io;
 
 use super::failure::{Failure, Kind};
-use crate::{config, filter, kitfile, reference, store};
+use crate::{config, filter, kitfile, limits::Limit, reference, store};
 
 /// What can be done about a damaged blob.
 const HEAL: &str =
@@ -108,6 +108,13 @@ impl Failure {
             return self.hint("a name without a tag means the tag `latest`");
         }
         self
+    }
+
+    fn allows_more(self, limit: &Limit) -> Self {
+        self.hint(format!(
+            "if you trust it, --limit {}=NUMBER allows more [default: {}]",
+            limit.name, limit.default
+        ))
     }
 
     fn with_space_hint(self, source: &io::Error) -> Self {

@@ -143,7 +143,7 @@ fn open(layer: &Layer, store: &Store) -> Result<Content, Error> {
     let blob = &layer.descriptor;
     let source = store.open_blob(&blob.digest, blob.size)?;
     // One byte more than there should be shows that there are too many.
-    layer.decompressed(source.take(blob.size.saturating_add(1)))
+    layer.decompressed(source.take(blob.size.saturating_add(1)), store.limits())
 }
 
 /// Calls `found` with every file of a layer and the digest of its content. The layer is read to

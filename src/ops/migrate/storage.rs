@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     archive::bundle::Bundle,
+    limits::Limits,
     oci::{self, Descriptor, Index, annotation, layout::INDEX},
     ops::{Error, load::Source},
 };
@@ -69,7 +70,7 @@ pub(super) fn read(path: &Path) -> Result<Storage, Error> {
     }
     let inner = path.join(STORAGE);
     let root = if inner.is_dir() { &*inner } else { path };
-    let bundle = Rc::new(Bundle::open(root)?);
+    let bundle = Rc::new(Bundle::open(root, &Limits::default())?);
     let shown = root.display().to_string();
     let mut reading = Reading {
         bundle,

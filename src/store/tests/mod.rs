@@ -17,6 +17,7 @@ use std::{
 
 use super::*;
 use crate::{
+    limits::Limits,
     oci::media_type,
     progress::{Meter, Silent},
 };
@@ -32,6 +33,7 @@ impl Room {
         let directory = tempfile::tempdir().unwrap();
         let options = Options {
             lock_timeout: Duration::from_secs(60),
+            limits: Limits::default(),
             command: "kit test".to_owned(),
         };
         let store = Store::open(&directory.path().join("home/store"), options).unwrap();
@@ -42,6 +44,7 @@ impl Room {
     fn impatient(&self, command: &str) -> Store {
         let options = Options {
             lock_timeout: Duration::ZERO,
+            limits: Limits::default(),
             command: command.to_owned(),
         };
         Store::open(self.store.root(), options).unwrap()

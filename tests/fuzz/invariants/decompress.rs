@@ -4,8 +4,9 @@
 use std::io::{self, Read};
 
 use modelkit::{
-    archive::decompress::{Compression, Decompressed, Expansion},
+    archive::decompress::{Bounds, Compression, Decompressed},
     digest::Digest,
+    limits::Limits,
 };
 
 /// How much an input may unpack to here.
@@ -39,8 +40,8 @@ fn read(
     compression: Compression,
     at_once: usize,
 ) -> Option<Vec<u8>> {
-    let expansion = Expansion::of(input.len() as u64, Some(MOST));
-    let mut reader = Decompressed::new(source, compression, expansion).expect("there is memory");
+    let bounds = Bounds::of(input.len() as u64, Some(MOST), &Limits::default());
+    let mut reader = Decompressed::new(source, compression, bounds).expect("there is memory");
     let mut content = Vec::new();
     let mut buffer = vec![0; at_once];
     loop {

@@ -87,6 +87,23 @@ impl ForeignKit {
     }
 }
 
+/// Puts `x:1` into the store, a kit of one model `net` at `m` with the layer `bytes`, which unpacks to `plain`.
+pub(crate) fn one_layer(
+    kit: &Sandbox,
+    encoding: &str,
+    bytes: &[u8],
+    plain: &[u8],
+    annotations: &Value,
+) {
+    let mut foreign = ForeignKit::new(kit, "layout");
+    let media_type = format!("application/vnd.kitops.modelkit.model.v1.{encoding}");
+    let digest_of_layer = foreign.layer(&media_type, bytes, annotations);
+    let config = json!({"manifestVersion": "1.0.0", "package": {}, "model": {
+        "name": "net", "path": "m", "digest": digest_of_layer, "diffId": digest(plain),
+    }});
+    load(kit, &foreign.finish(MODELKIT_CONFIG, &config));
+}
+
 /// Returns `content` as one gzip member.
 pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));

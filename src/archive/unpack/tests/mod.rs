@@ -219,6 +219,7 @@ fn options(existing: Existing) -> Options {
         existing,
         threads: NonZeroUsize::new(2),
         link: false,
+        limits: Limits::default(),
     }
 }
 
