@@ -58,6 +58,16 @@ pub enum Error {
         /// How many MiB it may take.
         most: u64,
     },
+    /// Content that is said to unpack to more than would be sane, and than there is room for.
+    #[error(
+        "the manifest says that the layer unpacks to {told} bytes, and there is room for {free}"
+    )]
+    NoRoom {
+        /// How many bytes are said to come out.
+        told: u64,
+        /// How many the file system has room for.
+        free: u64,
+    },
     /// The archive stops in the middle of something.
     #[error("the archive is cut off after {at} bytes")]
     CutOff {

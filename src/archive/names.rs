@@ -75,13 +75,13 @@ pub(super) fn clashes(names: &Names, folder: &[u8]) -> Vec<String> {
     };
     // Hashes, because a folder may hold millions; equal ones are looked at.
     let hash = RandomState::new();
-    let mut folded: Vec<(u64, u32)> = (0..)
+    let mut hashes: Vec<(u64, u32)> = (0..)
         .zip(names.iter())
         .map(|(position, name)| (hash.hash_one(&*fold(name)), position))
         .collect();
-    folded.sort_unstable();
+    hashes.sort_unstable();
     let mut pairs = Vec::new();
-    for alike in folded.chunk_by(|a, b| a.0 == b.0) {
+    for alike in hashes.chunk_by(|a, b| a.0 == b.0) {
         if let [(_, first), (_, second), ..] = alike
             && let (Some(a), Some(b)) = (names.get(*first as usize), names.get(*second as usize))
             && fold(a) == fold(b)

@@ -59,6 +59,12 @@ impl Bounds {
         }
     }
 
+    /// Returns how many bytes are said to come out, if that is beyond what is sane: nobody who
+    /// has no room for so many has to begin.
+    pub(super) fn claim(size: u64, told: Option<u64>, limits: &Limits) -> Option<u64> {
+        told.filter(|told| *told > Self::of(size, None, limits).most)
+    }
+
     /// Returns the largest window of zstd as a power of two, which is how zstd wants it.
     const fn window_log(self) -> u32 {
         let log = 20 + self.window.next_power_of_two().ilog2();

@@ -19,7 +19,7 @@ const MOST_TOLD: usize = 3;
 #[derive(Default)]
 pub(super) struct Claims {
     hash: RandomState,
-    claims: HashMap<u64, Claim>,
+    by_path: HashMap<u64, Claim>,
     folded: Folded,
 }
 
@@ -40,7 +40,7 @@ struct Folded {
 impl Claims {
     /// Returns the layer that holds `path`, and whether it is a file there.
     pub(super) fn get(&self, path: &[u8], failed: &[bool]) -> Option<(usize, bool)> {
-        let claim = self.claims.get(&self.hash.hash_one(path))?;
+        let claim = self.by_path.get(&self.hash.hash_one(path))?;
         let layer = claim.layer as usize;
         (!failed.get(layer).is_some_and(|failed| *failed)).then_some((layer, claim.is_file))
     }
@@ -49,7 +49,7 @@ impl Claims {
     pub(super) fn set(&mut self, path: &[u8], layer: usize, is_file: bool) {
         let layer = u32::try_from(layer).unwrap_or(u32::MAX); // Kits hold at most 10,000.
         let claim = Claim { layer, is_file };
-        let before = self.claims.insert(self.hash.hash_one(path), claim);
+        let before = self.by_path.insert(self.hash.hash_one(path), claim);
         if before.is_none() && self.is_one_with_another(path) {
             self.folded.count += 1;
             if self.folded.told.len() < MOST_TOLD {
@@ -63,13 +63,13 @@ impl Claims {
     /// they have been told.
     fn is_one_with_another(&mut self, path: &[u8]) -> bool {
         let (folder, base) = name::split(path);
-        let folded = fold(base);
-        let key = self.hash.hash_one(&*name::join(folder, &folded));
+        let same = fold(base);
+        let key = self.hash.hash_one(&*name::join(folder, &same));
         // A name that folds to itself is in the claims.
-        if *folded == *base {
+        if *same == *base {
             return self.folded.seen.contains(&key);
         }
-        let is_told = self.claims.contains_key(&key) || self.folded.seen.contains(&key);
+        let is_told = self.by_path.contains_key(&key) || self.folded.seen.contains(&key);
         if self.folded.seen.len() < MAX_FOLDED {
             self.folded.seen.insert(key);
         }

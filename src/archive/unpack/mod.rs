@@ -193,7 +193,10 @@ impl<'p> Unpack<'p> {
             size,
             diff_id,
         };
+        let is_compressed = compression != Compression::None;
+        let claim = Bounds::claim(size, plain_size, &self.options.limits).filter(|_| is_compressed);
         let staged = self.stage(label.clone(), |feed| {
+            feed.context.check_room(claim)?;
             let read = Decompressed::new(read, compression, bounds).map_err(Error::Read)?;
             match shape {
                 Shape::Tar => layer::feed_tar(feed, read, &prefix, &promise, select),
@@ -201,7 +204,7 @@ impl<'p> Unpack<'p> {
                     let file = RawFile {
                         path: layer::below(&prefix, &path)?,
                         executable,
-                        size: (compression == Compression::None).then_some(size),
+                        size: (!is_compressed).then_some(size),
                         stored,
                         link,
                     };

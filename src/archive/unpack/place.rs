@@ -133,6 +133,15 @@ impl Context<'_> {
         }
     }
 
+    /// Refuses what is said to unpack to more than would be sane and than there is room for. Any
+    /// other layer may be there already, and need no room.
+    pub(super) fn check_room(&self, claim: Option<u64>) -> Result<(), Error> {
+        match (claim, platform::free_space(self.target.path())) {
+            (Some(told), Some(free)) if told > free => Err(Error::NoRoom { told, free }),
+            _ => Ok(()),
+        }
+    }
+
     fn fail(&self, error: Error) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert(error);

@@ -13,6 +13,10 @@ use crate::{
     store,
 };
 
+/// What can be done about a layer whose bytes are those that were packed.
+const MADE_WRONG: &str =
+    "its digest holds, so it was made like that: whoever made the kit has to make it again";
+
 impl From<archive::Error> for Failure {
     fn from(error: archive::Error) -> Self {
         use archive::Error as E;
@@ -42,6 +46,8 @@ impl From<archive::Error> for Failure {
             E::Layer { cause, .. } if matches!(**cause, E::Expands { .. } | E::Window { .. }) => {
                 over(plain(Kind::Limit), cause)
             }
+            E::Layer { cause, .. } if matches!(**cause, E::NoRoom { .. }) => plain(Kind::Limit),
+            E::Layer { cause, .. } if is_made_wrong(cause) => plain(Kind::Damaged).hint(MADE_WRONG),
             E::Layer { .. } if error.is_damage() => plain(Kind::Damaged).hint(HEAL),
             E::Layer { .. }
             | E::Damaged { .. }
@@ -60,7 +66,7 @@ impl From<archive::Error> for Failure {
             | E::Both { .. }
             | E::Clash { .. } => plain(Kind::Damaged),
             E::Expands { .. } | E::Window { .. } => over(plain(Kind::Limit), &error),
-            E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
+            E::NoRoom { .. } | E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
             E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
             E::WriteLayer { source, .. } | E::Target { source, .. } | E::Write { source, .. } => {
                 Self::of(write_kind(source), &error).with_space_hint(source)
@@ -78,6 +84,20 @@ impl From<archive::Error> for Failure {
             | E::Changed { .. } => plain(Kind::Failed),
         }
     }
+}
+
+/// Tells whether a layer is what was packed, and that cannot be read.
+const fn is_made_wrong(cause: &archive::Error) -> bool {
+    use archive::Error as E;
+    matches!(
+        cause,
+        E::DiffId { .. }
+            | E::Compressed { .. }
+            | E::CutOff { .. }
+            | E::NoEnd
+            | E::Trailing
+            | E::Header { .. }
+    )
 }
 
 /// Adds how to move the limit that was met, if it can be.

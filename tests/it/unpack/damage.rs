@@ -281,7 +281,7 @@ Unpacking to [WORK]/out
 Unpacking code `a`
 error: cannot unpack code `a` (sha256:[DIGEST])
   caused by: the uncompressed content is sha256:[DIGEST], but the config says sha256:[DIGEST]
-hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit again heals it
+hint: its digest holds, so it was made like that: whoever made the kit has to make it again
 [exit 5]
 
 "#]]

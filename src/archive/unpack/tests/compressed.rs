@@ -183,3 +183,31 @@ fn a_compressed_file_needs_no_size_to_be_put_in_its_place() {
         }
     }
 }
+
+#[test]
+fn what_claims_more_than_is_sane_is_refused_before_it_fills_the_disk() {
+    let archive = Archive::new().file("zeros", &[0; 100_000]).end();
+    for (compression, bytes) in both(&archive) {
+        for (told, is_refused) in [
+            (Some(u64::MAX), true),
+            // Told right, or nothing said, or sane: if there is no room that is found out.
+            (Some(archive.len() as u64), false),
+            (Some(256 << 20), false),
+            (None, false),
+        ] {
+            let sandbox = Sandbox::new();
+            let layer = Layer {
+                plain_size: told,
+                ..packed(compression, &bytes, &archive)
+            };
+            let result = run(&sandbox, Existing::Refuse, layer);
+            if is_refused && cfg!(unix) {
+                let error = cause(result.unwrap_err());
+                assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
+                assert!(sandbox.tree().is_empty());
+            } else {
+                assert_eq!(result.unwrap().written, 1, "{told:?}");
+            }
+        }
+    }
+}
