@@ -145,3 +145,24 @@ fn who_works_with_the_store_is_named() {
     let text = kit.run(["doctor"]).success();
     assert!(text.contains("in use by `kit pack` (pid "), "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_home_that_cannot_be_written_to_is_found() {
+    let kit = Sandbox::new();
+    kit.dir("home");
+    crate::support::set_mode(&kit.path("home"), 0o555);
+    let may_write = fs::write(kit.path("home/probe"), "").is_ok(); // Root may.
+    let output = kit.run(["doctor", "--config", "home"]);
+    let below = kit.run(["doctor", "--config", "home/of/mine"]);
+    crate::support::set_mode(&kit.path("home"), 0o755);
+    if may_write {
+        return;
+    }
+    assert_eq!((output.code, below.code), (1, 1));
+    assert!(
+        output.stdout.contains("home cannot be written to"),
+        "{output}"
+    );
+    assert!(below.stdout.contains("mine cannot be made"), "{below}");
+}

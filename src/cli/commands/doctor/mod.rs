@@ -1,9 +1,12 @@
 //! `kit doctor`
 
+mod place;
+
 use std::{fmt::Write as _, path::Path, thread};
 
 use serde::Serialize;
 
+use self::place::Place;
 use crate::{
     cli::{
         Context,
@@ -13,7 +16,7 @@ use crate::{
         help::examples,
         human,
     },
-    platform::{self, Ability, Volume},
+    platform,
     store::{self, Holder, Survey},
 };
 
@@ -50,22 +53,6 @@ struct Report {
     settings_file: Option<String>,
     settings: Vec<Setting>,
     problems: Vec<Problem>,
-}
-
-/// A directory and what its file system can do.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Place {
-    path: String,
-    exists: bool,
-    file_system: Option<&'static str>,
-    free: Option<u64>,
-    writable: Option<bool>,
-    network: bool,
-    folds_case: Option<bool>,
-    shares_blocks: Option<bool>,
-    hard_links: Option<bool>,
-    syncs: Option<bool>,
 }
 
 /// The store.
@@ -178,15 +165,17 @@ fn look(context: &Context) -> Report {
     settings_in_force(context, &mut report);
     match settings.home() {
         Ok(home) => {
-            let place = place(&home);
-            judge_home(&place, &mut report);
+            let place = Place::of(&home);
+            for (problem, hint) in place.problems() {
+                report.problem(problem, hint);
+            }
             report.home = Some(place);
             look_at_store(&home.join("store"), context, &mut report);
         }
         Err(error) => report.failure(&error.into()),
     }
     match std::env::current_dir() {
-        Ok(path) => report.current_directory = Some(place(&path)),
+        Ok(path) => report.current_directory = Some(Place::of(&path)),
         Err(error) => report.problem(format!("cannot tell the current directory: {error}"), ""),
     }
     report
@@ -211,62 +200,6 @@ fn settings_in_force(context: &Context, report: &mut Report) {
             line: entry.line,
             overruled: overruled.map(|variable| variable.name),
         });
-    }
-}
-
-fn place(path: &Path) -> Place {
-    let exists = path.is_dir();
-    // Of a folder that is not there the one above it counts, which will hold it.
-    let nearest = path.ancestors().find(|above| above.is_dir());
-    let volume = Volume::of(nearest.unwrap_or(path));
-    let known = |ability| match ability {
-        Ability::Yes => Some(true),
-        Ability::No => Some(false),
-        Ability::Unknown => None,
-    };
-    Place {
-        path: path.to_string_lossy().into_owned(),
-        exists,
-        file_system: volume.kind,
-        free: platform::free_space(nearest.unwrap_or(path)),
-        writable: known(volume.is_writable),
-        network: volume.is_network,
-        folds_case: known(volume.folds_case),
-        shares_blocks: known(volume.shares_blocks),
-        hard_links: known(volume.links_files),
-        syncs: known(volume.syncs),
-    }
-}
-
-fn judge_home(home: &Place, report: &mut Report) {
-    if Path::new(&home.path).exists() && !home.exists {
-        report.problem(
-            format!("the home {} is not a folder", home.path),
-            "name another with --config PATH or KITOPS_HOME",
-        );
-    } else if home.writable == Some(false) {
-        let problem = if home.exists {
-            format!("the home {} cannot be written to", home.path)
-        } else {
-            format!("the home {} cannot be made", home.path)
-        };
-        report.problem(problem, "name another with --config PATH or KITOPS_HOME");
-    }
-    if home.network {
-        report.problem(
-            format!(
-                "the home {} is on a network file system ({})",
-                home.path,
-                home.file_system.unwrap_or("unknown")
-            ),
-            "locks and syncs may not hold there: keep the store on a local disk",
-        );
-    }
-    if home.syncs == Some(false) {
-        report.problem(
-            format!("the file system of {} makes no folder durable", home.path),
-            "keep the store on another disk",
-        );
     }
 }
 
@@ -342,7 +275,7 @@ fn text(report: &Report) -> String {
             "Home",
             &format!("{} (from {})", home.path, report.home_from),
         );
-        line("", &shown_place(home));
+        line("", &home.shown());
     }
     if let Some(store) = &report.store {
         line("Store", &shown_store(store));
@@ -354,7 +287,7 @@ fn text(report: &Report) -> String {
     }
     if let Some(here) = &report.current_directory {
         line("Current directory", &here.path);
-        line("", &shown_place(here));
+        line("", &here.shown());
     }
     let limit = |count: Option<u64>| count.map_or_else(|| "no limit".into(), human::number);
     line("Open files", &limit(report.open_files));
@@ -388,32 +321,6 @@ fn text(report: &Report) -> String {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "none" } else { text }.to_owned()
-}
-
-fn shown_place(place: &Place) -> String {
-    let yes = |name: &str, ability: Option<bool>| match ability {
-        Some(true) => Some(name.to_owned()),
-        Some(false) => Some(format!("no {name}")),
-        None => None,
-    };
-    let mut parts: Vec<String> = Vec::new();
-    if !place.exists {
-        parts.push("not there yet".to_owned());
-    }
-    parts.extend(place.file_system.map(str::to_owned));
-    parts.extend(
-        place
-            .free
-            .map(|free| format!("{} free", human::bytes(free))),
-    );
-    if place.writable == Some(false) {
-        parts.push("not writable".to_owned());
-    }
-    parts.extend(yes("case folding", place.folds_case));
-    parts.extend(yes("shared blocks", place.shares_blocks));
-    parts.extend(yes("hard links", place.hard_links));
-    parts.extend(yes("syncs", place.syncs));
-    parts.join(", ")
 }
 
 fn shown_store(store: &StoreReport) -> String {
