@@ -186,7 +186,7 @@ fn a_compressed_file_needs_no_size_to_be_put_in_its_place() {
 
 #[test]
 fn what_claims_more_than_is_sane_is_refused_before_it_fills_the_disk() {
-    let archive = Archive::new().file("zeros", &[0; 100_000]).end();
+    let archive = Archive::new().file("zeros", &vec![0; 100_000]).end();
     for (compression, bytes) in both(&archive) {
         for (told, is_refused) in [
             (Some(u64::MAX), true),
