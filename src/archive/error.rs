@@ -249,6 +249,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file that is no longer than nothing, and can be read all the same.
+    #[error("{} has content although the system says that it is empty", .path.display())]
+    NotEmpty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A path with more parts than can be unpacked again.
     #[error("`{path}` has more than {limit} parts")]
     TooDeep {

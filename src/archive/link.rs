@@ -155,8 +155,11 @@ impl<'a> Links<'a> {
         }))
     }
 
-    /// Notes that what the link `path` leads to is packed.
+    /// Notes that what the link `path` leads to is packed, if it is something that can be.
     pub(super) fn take(&mut self, path: &[u8], end: &End) {
+        if !end.metadata.is_file() && !end.metadata.is_dir() {
+            return;
+        }
         match end.place {
             Place::Context => {}
             Place::Cache => self.from_cache += 1,

@@ -14,7 +14,7 @@ use super::Error;
 use crate::{
     archive::{
         self,
-        pack::{Compression, Packed, Shape},
+        pack::{Compression, Packed, Shape, check_empty},
         tree::{Entry, Kind, Tree},
     },
     cache::{Cache, Content, Files, Item, Known, Listing, Recipe, RecipeId, Recipes},
@@ -389,6 +389,9 @@ fn hash(
         Err(changed())
     };
     check()?;
+    if file.size() == 0 {
+        check_empty(&open, &path)?;
+    }
     let mut hasher = Hasher::new();
     let mut offset = 0;
     while offset < file.size() {

@@ -26,6 +26,7 @@ use std::{
     thread,
 };
 
+pub(crate) use self::source::check_empty;
 use self::{
     encode::Encoder,
     plan::{Buffer, Piece, Planner},

@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io,
-    path::PathBuf,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -45,6 +45,9 @@ impl Source {
         if is_whole {
             let file = self.open()?;
             self.fill(&file, gap, offset)?;
+            if gap.is_empty() {
+                check_empty(&file, &self.path)?;
+            }
             return self.check_open(&file);
         }
         self.fill(&*self.shared()?, gap, offset)
@@ -99,5 +102,17 @@ impl Source {
         Error::ChangedWhileReading {
             path: self.path.clone(),
         }
+    }
+}
+
+/// Checks that a file that is said to be empty is. Files that are made when they are read, as in
+/// `/proc`, and those of some network drives have no length.
+pub(crate) fn check_empty(mut file: &File, path: &Path) -> Result<(), Error> {
+    match file.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Error::NotEmpty {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(Error::read_file(path, source)),
     }
 }

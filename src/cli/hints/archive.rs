@@ -34,6 +34,9 @@ impl From<archive::Error> for Failure {
             E::ChangedWhileReading { .. } => {
                 plain(Kind::Failed).hint("try again when nothing writes there")
             }
+            E::NotEmpty { .. } => {
+                plain(Kind::Failed).hint("copy it to where it has a length, and pack the copy")
+            }
             E::Conflicts { conflicts, .. } => {
                 let differs = |it: &Conflict| it.obstacle == Obstacle::Different;
                 lines(&error).hint(if conflicts.iter().any(differs) {

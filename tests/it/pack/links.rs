@@ -434,3 +434,33 @@ hint: possible values: context, all, skip
 "#]]
     );
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn content_of_files_without_a_length_is_not_lost() {
+    for arguments in [
+        &[][..],
+        &["--compression", "zstd"],
+        &["--layer-format", "raw"],
+    ] {
+        let kit = Sandbox::new();
+        code(&kit, "src");
+        kit.file("src/a", "a")
+            .symlink("/proc/self/status", "src/status");
+        let pack = ["pack", ".", "-t", "l:1", "--follow-links", "all"];
+        let output = kit.run(pack.iter().chain(arguments));
+        let said = "/src/status has content although the system says that it is empty";
+        assert!(output.stderr.contains(said), "{output}");
+        assert_eq!(output.code, 1, "{output}");
+        fs::remove_file(kit.path("src/status")).unwrap();
+        // A device is packed from nowhere.
+        kit.symlink("/dev/null", "src/null");
+        let output = kit.run(pack.iter().chain(arguments));
+        assert!(
+            output
+                .stderr
+                .contains("`src/null` is a device and is not packed")
+        );
+        assert!(!output.stderr.contains("from outside"), "{output}");
+    }
+}
