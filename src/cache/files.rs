@@ -57,6 +57,11 @@ impl<'c> Files<'c> {
             .then(|| digest.try_into().ok().map(Digest::from_bytes))?
     }
 
+    /// Makes room for what is learnt of `count` files.
+    pub fn expect(&mut self, count: usize) {
+        self.table.expect(count);
+    }
+
     /// Remembers that the file that had `stamp` before and after it was read has `digest`.
     pub fn learn(&mut self, stamp: &FileStamp, digest: &Digest) {
         if is_settled(stamp, self.cache.began()) {

@@ -1,10 +1,16 @@
 //! What a layer holds, file by file, with the digest of each: what a directory is compared with.
 
-use std::{cmp, fs, path::Path, sync::atomic::Ordering};
+use std::{
+    cmp,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+    sync::atomic::Ordering,
+};
 
 use super::Cache;
 use crate::{
-    digest::{Digest, Hasher},
+    digest::{Digest, Hasher, HashingReader},
     platform,
 };
 
@@ -13,6 +19,9 @@ pub(super) const MAX_LISTING: u64 = 512 << 20;
 
 /// What stands at the beginning of the file: format and version.
 const MAGIC: &[u8; 24] = b"kit cache listing 1    \n";
+
+/// The SHA-256 at the end.
+const CHECKED: u64 = 32;
 
 /// The files and folders of a layer, in the order of an archive.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,6 +51,9 @@ pub struct Item<'l> {
     /// The digest of the content; `None` for a folder.
     pub digest: Option<Digest>,
 }
+
+/// Gives each item to the function it is called with, in order.
+pub type Each<'e> = dyn Fn(&mut dyn FnMut(Item<'_>)) + 'e;
 
 impl Listing {
     /// Adds a file or folder at the end.
@@ -81,6 +93,16 @@ impl Listing {
         }
     }
 
+    /// Returns how many items there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Returns the items in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Item<'_>> {
         self.items.iter().map(|item| Item {
@@ -112,65 +134,94 @@ impl Cache {
         parse(&fs::read(&path).ok()?, digest)
     }
 
-    /// Remembers what the layer `digest` holds.
-    pub fn learn_listing(&self, digest: &Digest, listing: &Listing) {
-        let content = encode(listing, digest);
-        if content.len() as u64 <= MAX_LISTING {
-            // What cannot be written is found out again another time.
-            let _ = self.write_listing(digest, &content);
-        }
+    /// Remembers what the layer `digest` holds: `count` items, which `each` gives as often as it is
+    /// called. So a layer of millions of files need not be in memory as a list.
+    pub fn learn_listing(&self, digest: &Digest, count: usize, each: &Each<'_>) {
+        // What cannot be written is found out again another time.
+        let _ = self.write_listing(digest, count, each);
     }
 
-    fn write_listing(&self, digest: &Digest, content: &[u8]) -> std::io::Result<()> {
+    fn write_listing(&self, digest: &Digest, count: usize, each: &Each<'_>) -> io::Result<()> {
+        let (mut hasher, mut length) = (Hasher::new(), 0);
+        encode(digest, count, each, &mut |bytes| {
+            hasher.update(bytes);
+            length += bytes.len() as u64;
+            Ok(())
+        })?;
+        let checked = hasher.finish();
+        if length + CHECKED > MAX_LISTING {
+            return Ok(());
+        }
         let folder = self.path("layers");
         fs::create_dir_all(&folder)?;
         let path = folder.join(digest.hex());
-        if is_there(&path, content) {
+        if is_there(&path, length, &checked).unwrap_or(false) {
             return Ok(());
         }
         let _turn = platform::turn(&self.turn())?;
-        platform::replace(&path, false, |file| file.write_all(content))?;
+        platform::replace(&path, false, |file| {
+            encode(digest, count, each, &mut |bytes| file.write_all(bytes))?;
+            file.write_all(checked.as_bytes())
+        })?;
         self.has_new_listings.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Tells whether a listing of that length and hash is at `path`, without reading all of it.
-fn is_there(path: &Path, content: &[u8]) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.len() == content.len() as u64)
-        && fs::read(path).is_ok_and(|there| there == content)
+/// Tells whether the listing of `length` bytes that hash to `checked` is at `path`.
+fn is_there(path: &Path, length: u64, checked: &Digest) -> io::Result<bool> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() != length + CHECKED {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    let mut body = HashingReader::new((&mut file).take(length));
+    io::copy(&mut body, &mut io::sink())?;
+    let mut end = Vec::new();
+    let found = body.finish();
+    file.read_to_end(&mut end)?;
+    Ok(found == (*checked, length) && end == checked.as_bytes())
 }
 
-fn encode(listing: &Listing, layer: &Digest) -> Vec<u8> {
-    let mut content = MAGIC.to_vec();
-    content.extend_from_slice(layer.as_bytes());
-    content.extend_from_slice(&(listing.items.len() as u64).to_le_bytes());
-    let mut before: &[u8] = b"";
-    for item in listing.iter() {
+/// Gives all of a listing but its hash to `out`, piece by piece.
+fn encode(
+    layer: &Digest,
+    count: usize,
+    each: &Each<'_>,
+    out: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut piece = MAGIC.to_vec();
+    piece.extend_from_slice(layer.as_bytes());
+    piece.extend_from_slice(&(count as u64).to_le_bytes());
+    let mut result = out(&piece);
+    let mut before = Vec::new();
+    each(&mut |item| {
+        piece.clear();
         // Neighbours share most of their paths.
-        let shared = item.path.iter().zip(before).take_while(|(a, b)| a == b);
+        let shared = item.path.iter().zip(&before).take_while(|(a, b)| a == b);
         let shared = shared.count();
         let rest = &item.path[shared..];
         for length in [shared, rest.len()] {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
-            content.extend_from_slice(&length.to_le_bytes());
+            piece.extend_from_slice(&length.to_le_bytes());
         }
-        content.extend_from_slice(rest);
-        content.extend_from_slice(&item.mode.to_le_bytes());
-        content.extend_from_slice(&item.size.to_le_bytes());
+        piece.extend_from_slice(rest);
+        piece.extend_from_slice(&item.mode.to_le_bytes());
+        piece.extend_from_slice(&item.size.to_le_bytes());
         match item.digest {
             Some(digest) => {
-                content.push(b'f');
-                content.extend_from_slice(digest.as_bytes());
+                piece.push(b'f');
+                piece.extend_from_slice(digest.as_bytes());
             }
-            None => content.push(b'd'),
+            None => piece.push(b'd'),
         }
-        before = item.path;
-    }
-    let mut hasher = Hasher::new();
-    hasher.update(&content);
-    content.extend_from_slice(hasher.finish().as_bytes());
-    content
+        before.truncate(shared);
+        before.extend_from_slice(rest);
+        if result.is_ok() {
+            result = out(&piece);
+        }
+    });
+    result
 }
 
 /// Reads a listing of the layer `layer`; `None` for anything that is not all right.
@@ -220,6 +271,12 @@ mod tests {
     use super::*;
     use crate::cache::Use;
 
+    fn learn(cache: &Cache, layer: &Digest, listing: &Listing) {
+        cache.learn_listing(layer, listing.len(), &|found| {
+            listing.iter().for_each(found);
+        });
+    }
+
     fn sample() -> Listing {
         let mut listing = Listing::default();
         for (path, digest) in [
@@ -244,7 +301,7 @@ mod tests {
         let cache = Cache::open(folder.path(), Use::All);
         let layer = Digest::of(b"layer");
         assert_eq!(cache.listing(&layer), None);
-        cache.learn_listing(&layer, &sample());
+        learn(&cache, &layer, &sample());
         assert_eq!(cache.listing(&layer), Some(sample()));
         let path = cache.path("layers").join(layer.hex());
         let whole = fs::read(&path).unwrap();
@@ -256,7 +313,7 @@ mod tests {
         }
         assert_eq!(parse(&whole, &Digest::of(b"other")), None);
         fs::write(&path, b"").unwrap();
-        cache.learn_listing(&layer, &sample());
+        learn(&cache, &layer, &sample());
         assert_eq!(cache.listing(&layer), Some(sample()));
         assert_eq!(
             Cache::open(folder.path(), Use::WriteOnly).listing(&layer),

@@ -25,7 +25,7 @@ use std::{
 
 pub use files::Files;
 pub use layers::{Content, Known, Recipe, RecipeId, Recipes};
-pub use listing::{Item, Listing, order};
+pub use listing::{Each, Item, Listing, order};
 
 use crate::{digest::Digest, platform};
 use table::Table;

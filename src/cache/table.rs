@@ -99,6 +99,11 @@ impl Table {
         None
     }
 
+    /// Makes room for `count` more records.
+    pub(super) fn expect(&mut self, count: usize) {
+        self.fresh.reserve_exact(count * self.kind.record);
+    }
+
     /// Adds a record, given without its day.
     pub(super) fn add(&mut self, value: &[u8]) {
         debug_assert_eq!(value.len(), self.kind.record - DAY);

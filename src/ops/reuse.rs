@@ -17,7 +17,7 @@ use crate::{
         pack::{Compression, Packed, Shape, check_empty},
         tree::{Entry, Kind, Tree},
     },
-    cache::{Cache, Content, Files, Item, Known, Listing, Recipe, RecipeId, Recipes},
+    cache::{Cache, Content, Files, Item, Known, Recipe, RecipeId, Recipes},
     digest::{Digest, Hasher},
     platform::{self, FileStamp},
     progress::{Meter, Progress},
@@ -200,13 +200,16 @@ impl<'c> Reuse<'c> {
         if has_files {
             let mut tables = self.tables();
             let files = self.files(&mut tables);
+            files.expect(packed.files.len());
             for (file, digest) in wanted.files().zip(&packed.files) {
                 files.learn(file.stamp(), digest);
             }
         }
         if has_files && wanted.writing.shape == Shape::Tar {
-            let listing = listing(wanted, packed.files.iter().copied());
-            self.cache.learn_listing(&packed.digest, &listing);
+            let count = wanted.tree.len(wanted.index);
+            self.cache.learn_listing(&packed.digest, count, &|found| {
+                each_item(wanted, &packed.files, found);
+            });
         }
     }
 
@@ -321,15 +324,13 @@ impl<'c> Reuse<'c> {
 
     fn by_content(&self, wanted: Wanted<'_>, digests: &[Digest]) -> RecipeId {
         let mut recipe = Recipe::new(self.cache, &wanted.writing.words());
-        for item in listing(wanted, digests.iter().copied()).iter() {
-            match &item.digest {
-                None => recipe.folder(item.path, item.mode.into()),
-                Some(digest) => {
-                    let content = Content::Digest(digest);
-                    recipe.file(item.path, item.mode.into(), item.size, content);
-                }
+        each_item(wanted, digests, &mut |item| match &item.digest {
+            None => recipe.folder(item.path, item.mode.into()),
+            Some(digest) => {
+                let content = Content::Digest(digest);
+                recipe.file(item.path, item.mode.into(), item.size, content);
             }
-        }
+        });
         recipe.finish()
     }
 }
@@ -346,13 +347,13 @@ impl From<Known> for Packed {
     }
 }
 
-/// Returns what is in `wanted`, with the digests of its files.
-pub(super) fn listing(wanted: Wanted<'_>, mut digests: impl Iterator<Item = Digest>) -> Listing {
-    let mut listing = Listing::default();
+/// Calls `found` with all that is in `wanted`, with the digests of its files.
+fn each_item(wanted: Wanted<'_>, digests: &[Digest], found: &mut dyn FnMut(Item<'_>)) {
+    let mut digests = digests.iter().copied();
     let mut path = Vec::new();
     for entry in wanted.tree.entries(wanted.index) {
         entry.path_into(&mut path);
-        listing.push(Item {
+        found(Item {
             path: &path,
             mode: u16::try_from(entry.mode()).expect("12 bits fit 16"),
             size: entry.size(),
@@ -362,7 +363,6 @@ pub(super) fn listing(wanted: Wanted<'_>, mut digests: impl Iterator<Item = Dige
             },
         });
     }
-    listing
 }
 
 /// Hashes a file that the walk saw.

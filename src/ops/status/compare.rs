@@ -154,7 +154,8 @@ impl Comparison<'_, '_> {
         self.meter.advance(layer.descriptor.size);
         // Of an older kit the paths depend on the element, not on the layer alone.
         if layer.prefix().is_none() && !is_raw(layer) {
-            self.cache.learn_listing(digest, &listing);
+            let each = |found: &mut dyn FnMut(Item<'_>)| listing.iter().for_each(found);
+            self.cache.learn_listing(digest, listing.len(), &each);
         }
         Ok(listing)
     }
