@@ -132,6 +132,9 @@ pub fn record(path: &Path, directory: &Path, origin: Origin) -> io::Result<()> {
         text = serde_json::to_vec_pretty(&document).expect("texts and numbers make JSON");
     }
     text.push(b'\n');
+    if let Some(folder) = path.parent() {
+        platform::sweep(folder);
+    }
     platform::replace(path, true, |file| file.write_all(&text))
 }
 
@@ -199,6 +202,8 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn unpack(kit: &str, kitfile: bool, layers: Option<&[&str]>) -> Origin {
@@ -253,6 +258,25 @@ mod tests {
         }
         record(&path, folder.path(), unpack("k", true, None)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("origins");
+        let old = SystemTime::now() - Duration::from_secs(7200);
+        let names = [
+            "origins.0123456789abcdef.tmp",
+            "origins.tmp",
+            "credentials.json.tmp",
+        ];
+        for name in names {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(old).unwrap();
+        }
+        record(&path, folder.path(), unpack("k", true, None)).unwrap();
+        let stays = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(stays, [false, true, true]);
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn abandoned(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().ends_with(SUFFIX) {
+        if !is_temporary(&entry.file_name().to_string_lossy()) {
             continue;
         }
         let age = SystemTime::now().duration_since(entry.metadata()?.modified()?);
@@ -100,6 +100,15 @@ fn abandoned(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Tells whether [`replace`] gives such names: others may keep files of their own there.
+fn is_temporary(name: &str) -> bool {
+    let random = name
+        .strip_suffix(SUFFIX)
+        .and_then(|name| name.rsplit_once('.'))
+        .map_or("", |(_, random)| random);
+    random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -115,7 +124,10 @@ mod tests {
         replace(&path, false, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        let (old, new) = (folder.path().join("a.tmp"), folder.path().join("b.tmp"));
+        let (old, new) = (
+            folder.path().join("a.0123456789abcdef.tmp"),
+            folder.path().join("b.0123456789ABCDEF.tmp"),
+        );
         fs::write(&new, "").unwrap();
         let file = File::create(&old).unwrap();
         file.set_modified(SystemTime::now() - 2 * ABANDONED)
