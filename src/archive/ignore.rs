@@ -273,6 +273,22 @@ impl Rule {
     }
 }
 
+/// Returns the line of an ignore file that leaves out `path` and what lies below it. A character
+/// that cannot stand in such a line is left open.
+pub fn line_for(path: &str) -> String {
+    let last = path.chars().count();
+    let mut line = "/".to_owned(); // So that `#` and `!` are no more than characters.
+    for (place, character) in path.chars().enumerate() {
+        match character {
+            '*' | '?' | '[' | ']' | '\\' => line.extend(['\\', character]),
+            ' ' if place + 1 < last => line.push(' '),
+            _ if character.is_control() || character.is_whitespace() => line.push('?'),
+            _ => line.push(character),
+        }
+    }
+    line
+}
+
 /// Tells whether `path` is a file that describes the kit: it is in no layer, and not lost either.
 pub fn describes_kit(path: &str) -> bool {
     DESCRIPTIONS.contains(&path)

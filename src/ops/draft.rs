@@ -26,6 +26,9 @@ pub struct Draft {
     pub kitfile: Kitfile,
     /// What the licence files say; what is known stands in the Kitfile.
     pub licence: Licence,
+    /// What looks private in folders that the Kitfile names: the ignore file must name it where
+    /// the Kitfile is written down.
+    pub covered: Vec<String>,
     left_out: Vec<String>,
 }
 
@@ -70,6 +73,7 @@ pub fn run(
     let guess::Draft {
         mut kitfile,
         left_out,
+        covered,
         licences,
     } = guess::draft(&listing);
     let licence = licence::of_files(context, &licences);
@@ -81,6 +85,7 @@ pub fn run(
     Ok(Draft {
         kitfile,
         licence,
+        covered,
         left_out: left_out
             .map(|left| format!("`{}` ({})", left.path, left.reason))
             .collect(),

@@ -9,6 +9,7 @@ use std::{
 
 use super::Error;
 use crate::{
+    archive::ignore::{FILE_NAME, line_for},
     kitfile::{Kitfile, NAMES},
     platform,
 };
@@ -24,6 +25,39 @@ pub fn existing(directory: &Path) -> Result<Option<PathBuf>, Error> {
         }
     }
     Ok(None)
+}
+
+/// Adds lines to the ignore file of `directory` that leave out `paths`, and returns where it is.
+pub fn ignore(directory: &Path, paths: &[String]) -> Result<PathBuf, Error> {
+    let path = directory.join(FILE_NAME);
+    // Through a link the file it leads to is written.
+    let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let written = append(&real, paths);
+    written.map_err(|source| Error::WriteKitfile {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+fn append(path: &Path, paths: &[String]) -> io::Result<()> {
+    let (mut text, mode) = match fs::read(path) {
+        Ok(text) => (text, Some(fs::metadata(path)?.permissions())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
+        Err(error) => return Err(error),
+    };
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    for path in paths {
+        text.extend_from_slice(line_for(path).as_bytes());
+        text.push(b'\n');
+    }
+    platform::replace(path, true, |file| file.write_all(&text))?;
+    match mode {
+        Some(mode) => fs::set_permissions(path, mode),
+        None => Ok(()),
+    }
 }
 
 /// Writes `kitfile` into `directory` and returns where it is. It appears whole or not at all; what
@@ -101,6 +135,32 @@ mod tests {
         let error = give_name(&temporary, &path, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[test]
+    fn lines_leave_out_what_they_are_for_whatever_it_is_called() {
+        let names = [
+            "data/.env",
+            ".x",
+            "a b/.c ",
+            "#d/.e",
+            "!f/.g",
+            "h/.[i]*?",
+            "j/.\\k",
+            "l/.\nm",
+            "ä/.ö",
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), "old").unwrap();
+        let path = ignore(folder.path(), &names.map(str::to_owned)).unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        let rules = crate::archive::ignore::IgnoreRules::parse(&text).unwrap();
+        for name in names.iter().chain(&["old", "data/.env/below"]) {
+            assert!(rules.decide(name.as_bytes()).ignored, "{name:?}: {text}");
+        }
+        for name in ["data", "data/env", "x", "h/.ii", "other"] {
+            assert!(!rules.decide(name.as_bytes()).ignored, "{name:?}: {text}");
+        }
     }
 
     #[test]

@@ -92,6 +92,40 @@ fn init_and_then_pack_gives_the_digest_of_pack_alone() {
 }
 
 #[test]
+fn a_large_folder_with_a_private_file_is_one_layer_and_the_file_is_ignored() {
+    let kit = Sandbox::new();
+    for number in 0..150 {
+        kit.file(format!("data/{number:03}.csv"), "x");
+    }
+    kit.file("data/.env", "secret").file(".kitignore", "*.log");
+    let digest = ["pack", ".", "--format", "{{.Digest}}"];
+    let alone = kit.run(digest).success();
+    let dry = kit.run(["init", "--dry-run"]);
+    assert!(
+        dry.stderr.contains("Would add 1 line to .kitignore"),
+        "{dry}"
+    );
+    assert!(
+        dry.stdout.ends_with("datasets:\n  - path: data/\n"),
+        "{dry}"
+    );
+    let ignored = || fs::read_to_string(kit.path(".kitignore")).unwrap();
+    assert_eq!(ignored(), "*.log");
+    let output = kit.run(["init"]).exits(0);
+    assert!(
+        output
+            .stderr
+            .contains("`data/.env` is left out of the draft: hidden"),
+        "{output}"
+    );
+    assert_eq!(ignored(), "*.log\n/data/.env\n");
+    assert_eq!(kit.run(digest).success(), alone);
+    // Once is enough.
+    kit.run(["init", "--force"]).success();
+    assert_eq!(ignored(), "*.log\n/data/.env\n");
+}
+
+#[test]
 fn the_kitfile_is_the_result_and_all_else_is_told_beside_it() {
     let kit = Sandbox::new();
     kit.file("net.gguf", "w");

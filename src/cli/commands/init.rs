@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::pack::{read_rules, tell_left_out, tell_licence, threads};
 use crate::{
-    archive::pack::Compression,
+    archive::{ignore::FILE_NAME, pack::Compression},
     cli::{
-        Context, failure::Failure, help::examples, kitfile_source::check_directory, values::Links,
+        Context, failure::Failure, help::examples, human, kitfile_source::check_directory,
+        values::Links,
     },
     kitfile::Kitfile,
     ops::{
@@ -20,7 +21,8 @@ use crate::{
 #[derive(clap::Args)]
 #[command(
     long_about = "Draft a Kitfile for a directory, by the names of its files and folders. What looks \
-                  private (dot files, keys) is left out and listed. The licence is recorded if the \
+                  private (dot files, keys) is left out and listed; lines in .kitignore keep it out of \
+                 a folder with too many other files to name each. The licence is recorded if the \
                   licence file is, word for word, one that is known. On a terminal name, description \
                   and author are asked for if they are not given.",
     after_help = examples(&[
@@ -80,6 +82,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let Draft {
         mut kitfile,
         licence,
+        covered,
         ..
     } = draft::run(&args.path, &rules, follow_links, &progress)?;
     // The same walk as for packing, so that the same is told.
@@ -105,8 +108,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     tell_licence(&licence, context);
     fill_in(&mut kitfile, args, context);
     let path = if args.dry_run {
+        tell_covered("Would add", &directory.join(FILE_NAME), &covered, context);
         None
     } else {
+        if !covered.is_empty() {
+            // First: no Kitfile is there that would pack what looks private.
+            let path = init::ignore(directory, &covered)?;
+            tell_covered("Added", &path, &covered, context);
+        }
         Some(init::write(&kitfile, directory, args.force)?)
     };
     ui.status("Generated Kitfile:");
@@ -116,6 +125,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         ui.status(format_args!("Saved to path '{}'", path.display()));
     }
     Ok(())
+}
+
+/// Tells what keeps private files out of folders with too many others to name them all.
+fn tell_covered(done: &str, path: &Path, covered: &[String], context: &Context) {
+    if !covered.is_empty() {
+        let lines = human::count(covered.len() as u64, "line");
+        context.ui.status(format_args!(
+            "{done} {lines} to {}: what looks private lies among too many files to name the others \
+             one by one",
+            path.display()
+        ));
+    }
 }
 
 /// Sets what flags say, or what the user answers.

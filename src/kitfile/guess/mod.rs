@@ -3,7 +3,8 @@
 //! Files of the root and of its folders are told apart by their names; what lies deeper goes with
 //! its folder. Nothing that looks private is ever taken: see [`never_taken`]. A folder that holds
 //! such a file, however deep, is named by its other parts, so that a written draft packs what the
-//! draft in memory does.
+//! draft in memory does. If these are too many it is named as a whole all the same, and the private
+//! files are listed as covered: who writes the draft down must write down that they are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,9 @@ pub use kind::{Reason, never_taken};
 
 /// More unknown files or unclear folders than this are taken as one layer.
 const MAX_SINGLE: usize = 5;
+
+/// A folder with private files that would be named by more parts than this is named as a whole.
+const MAX_PARTS: usize = 100;
 
 /// A file or folder of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +55,13 @@ pub struct LeftOut {
 /// A Kitfile for a directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
-    /// The Kitfile; it is valid, and names no path that holds what was left out.
+    /// The Kitfile; it is valid, and names no path that holds what was left out but for what is
+    /// covered.
     pub kitfile: Kitfile,
     /// What was left out, in the order of the paths.
     pub left_out: Vec<LeftOut>,
+    /// Those of them that lie in what the Kitfile names, in the order of the paths.
+    pub covered: Vec<String>,
     /// The files of the root that hold a licence, in the order of their names.
     pub licences: Vec<String>,
 }
@@ -104,6 +111,7 @@ pub fn draft(listing: &Listing) -> Draft {
 struct Drafter<'a> {
     kitfile: Kitfile,
     left_out: Vec<LeftOut>,
+    covered: Vec<String>,
     licences: Vec<String>,
     /// What lies directly in each folder, sorted.
     below: BTreeMap<&'a str, Vec<&'a ListedFile>>,
@@ -161,10 +169,18 @@ impl<'a> Drafter<'a> {
                 parts.push(child.path.clone());
             }
         }
-        if self.left_out.len() == before {
-            return vec![format!("{folder}/")];
+        if parts.len() > MAX_PARTS {
+            let inside = self.left_out[before..].iter().map(|left| &left.path);
+            // What a folder further down covers is there already.
+            let new: Vec<String> = inside
+                .filter(|path| !self.covered.contains(path))
+                .cloned()
+                .collect();
+            self.covered.extend(new);
+        } else if self.left_out.len() > before {
+            return parts;
         }
-        parts
+        vec![format!("{folder}/")]
     }
 
     fn folder(&mut self, folder: &str) {
@@ -278,8 +294,10 @@ impl<'a> Drafter<'a> {
             }
         }
         let many = self.unknown.len() > MAX_SINGLE || self.unclear.len() > MAX_SINGLE;
-        if many && self.left_out.is_empty() {
+        let parts = self.unknown.len() + self.unclear.iter().flatten().count();
+        if many && (self.left_out.is_empty() || parts > MAX_PARTS) {
             // Holds all that no other entry names.
+            self.covered = self.left_out.iter().map(|left| left.path.clone()).collect();
             self.kitfile.code.clear();
             self.add(Kind::Code, ".");
         } else {
@@ -292,9 +310,11 @@ impl<'a> Drafter<'a> {
             }
         }
         self.left_out.sort();
+        self.covered.sort();
         Draft {
             kitfile: self.kitfile,
             left_out: self.left_out,
+            covered: self.covered,
             licences: self.licences,
         }
     }

@@ -217,6 +217,46 @@ fn what_may_be_private_is_left_and_listed() {
 }
 
 #[test]
+fn a_folder_of_very_many_files_is_one_entry_beside_private_files_too() {
+    let many = |folder: &str, count: usize| {
+        let numbers = (0..count).map(move |number| format!("{folder}{number:04}.csv"));
+        numbers.collect::<Vec<String>>()
+    };
+    let of = |paths: &[Vec<String>], private: &[&str]| {
+        let paths: Vec<&str> = paths.iter().flatten().map(String::as_str).collect();
+        let listing = listing(&[&paths, private].concat());
+        let Draft {
+            kitfile,
+            left_out,
+            covered,
+            ..
+        } = draft(&listing);
+        assert_eq!(kitfile.validate(), []);
+        let named = kitfile.entries().len();
+        (named, left_out.len(), covered)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(of(&[many("data/", 100)], &["data/.env"]), (100, 1, none));
+    assert_eq!(
+        of(&[many("data/", 101)], &["data/.env", "data/k.pem"]),
+        (1, 2, vec!["data/.env".to_owned(), "data/k.pem".to_owned()])
+    );
+    // Only the folder that is too large is taken as a whole.
+    assert_eq!(
+        of(
+            &[many("src/deep/", 500), many("src/", 3)],
+            &["src/.env", "src/deep/.env", "src/deep/"]
+        ),
+        (4, 2, vec!["src/deep/.env".to_owned()])
+    );
+    let unknown: Vec<String> = (0..101).map(|number| format!("{number}.py")).collect();
+    assert_eq!(
+        of(&[unknown], &[".env", "src/a.py", "src/.x"]),
+        (1, 2, vec![".env".to_owned(), "src/.x".to_owned()])
+    );
+}
+
+#[test]
 fn odd_names_are_written_as_files() {
     rows! {
         ["a:b.csv", "team:1", "C:x.md"] => "code:./team:1 data:./a:b.csv docs:./C:x.md",
