@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, testdata};
 
 /// Every command and flag, each with a line that uses it. `[CONFIG]` is a folder.
 const REFERENCE: &[(&str, &str)] = &[
@@ -27,7 +27,10 @@ const REFERENCE: &[(&str, &str)] = &[
     ("--help", "-h"),
     ("help", "help pack"),
     ("completion", "completion bash"),
-    ("completion", "completion zsh --no-descriptions"),
+    (
+        "completion --no-descriptions",
+        "completion zsh --no-descriptions",
+    ),
     ("completion", "completion fish"),
     ("completion", "completion powershell"),
     ("__complete", "__complete pack"),
@@ -249,6 +252,64 @@ fn all_of_the_reference_is_understood_or_listed_as_missing() {
     }
     // A row that stands for nothing says nothing.
     assert_eq!(used, missing);
+}
+
+/// Returns what the program has that the reference has not, as rows of a table: each command with
+/// its flags.
+fn own() -> Vec<String> {
+    let known: BTreeSet<String> = reference().into_iter().map(|(what, _)| what).collect();
+    let program = modelkit::cli::command();
+    let row = |name: &str, command: &clap::Command, globals: bool| {
+        let is_own = |flag: &&clap::Arg| {
+            let long = flag.get_long().map(|long| format!("--{long}"));
+            flag.is_global_set() == globals
+                && !flag.is_hide_set()
+                && long.is_some_and(|long| {
+                    let what = [name, &long].join(" ");
+                    !known.contains(what.trim()) && long != "--help"
+                })
+        };
+        let flags = command.get_arguments().filter(is_own);
+        let mut flags: Vec<_> = flags.filter_map(clap::Arg::get_long).collect();
+        flags.sort_unstable();
+        let flags: Vec<_> = flags.iter().map(|flag| format!("`--{flag}`")).collect();
+        let begins = |what: &String| {
+            what.strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        let is_new = !name.is_empty() && !known.iter().any(begins);
+        (is_new || !flags.is_empty()).then(|| format!("{} |", flags.join(", ")))
+    };
+    let all = row("", &program, true).map(|flags| format!("| all | {flags}"));
+    let mut commands = Vec::new();
+    for command in program.get_subcommands() {
+        let name = command.get_name();
+        commands.push((name.to_owned(), command));
+        let below = command.get_subcommands();
+        commands.extend(below.map(|below| (format!("{name} {}", below.get_name()), below)));
+    }
+    commands.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let commands = commands.into_iter().filter_map(|(name, command)| {
+        Some(format!("| `{name}` | {}", row(&name, command, false)?))
+    });
+    all.into_iter().chain(commands).collect()
+}
+
+#[test]
+fn all_that_the_reference_has_not_is_told() {
+    let page = fs::read_to_string(testdata("../docs/differences.md")).unwrap();
+    let (_, section) = page
+        .split_once("\n## Commands and flags of its own\n")
+        .unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|row| row.starts_with("| ")).skip(1);
+    let told: Vec<_> = rows
+        .map(|row| &row[..row.rfind(" | ").unwrap() + 2])
+        .collect();
+    let own = own();
+    let row = own.iter().find(|row| !told.contains(&row.as_str()));
+    assert_eq!(row, None, "docs/differences.md lacks this row");
+    assert_eq!(told, own);
 }
 
 #[test]
