@@ -150,6 +150,50 @@ fn modules_use_only_the_layers_below_them() {
 }
 
 #[test]
+fn the_page_has_the_same_table() {
+    let page = fs::read_to_string(crate::support::testdata("../docs/architecture.md")).unwrap();
+    let quoted = |text: &str| -> Vec<String> {
+        let words = text.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    };
+    let mut above: Vec<String> = Vec::new();
+    let mut told = Vec::new();
+    let (_, table) = page.split_once("| layer | module |").unwrap();
+    for row in table.lines().skip(2).take_while(|row| row.starts_with('|')) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let uses = match cells[2].split_once("all above but ") {
+            Some((_, not)) => above
+                .iter()
+                .filter(|module| !quoted(not).contains(module))
+                .cloned()
+                .collect(),
+            None if cells[2] == "all" => above.clone(),
+            None => quoted(cells[2]),
+        };
+        let module = quoted(cells[1]).remove(0);
+        above.push(module.clone());
+        told.push((module, uses));
+    }
+    let modules = MAY_USE
+        .iter()
+        .filter(|(name, _)| !["lib", "main"].contains(name));
+    let sorted = |(module, mut uses): (String, Vec<String>)| {
+        uses.sort();
+        (module, uses)
+    };
+    let mut expected: Vec<_> = modules
+        .map(|(name, uses)| {
+            let uses = uses.iter().map(ToString::to_string).collect();
+            sorted((name.to_string(), uses))
+        })
+        .collect();
+    let mut told: Vec<_> = told.into_iter().map(sorted).collect();
+    expected.sort();
+    told.sort();
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn what_has_one_home_stays_there() {
     let mut faults = Vec::new();
     for source in sources("src") {
