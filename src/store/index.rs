@@ -418,17 +418,10 @@ fn write(store: &Store, session: &Session, content: &[u8]) -> Result<(), Error> 
 
 #[cfg(test)]
 mod tests {
-    use super::{super::naming, *};
-
-    fn kit(content: &str) -> Descriptor {
-        Descriptor {
-            media_type: media_type::MANIFEST.to_owned(),
-            digest: Digest::of(content.as_bytes()),
-            size: content.len() as u64,
-            annotations: BTreeMap::new(),
-            artifact_type: None,
-        }
-    }
+    use super::{
+        super::naming::{self, tests::kit},
+        *,
+    };
 
     #[test]
     fn an_index_is_read_back_with_names_and_foreign_annotations() {

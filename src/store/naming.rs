@@ -54,13 +54,14 @@ pub(super) fn set_name(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::{digest::Digest, oci::media_type};
 
-    fn kit(content: &str) -> Descriptor {
+    /// Returns the descriptor of a kit that is not there.
+    pub(in crate::store) fn kit(content: &str) -> Descriptor {
         Descriptor {
             media_type: media_type::MANIFEST.to_owned(),
             digest: Digest::of(content.as_bytes()),

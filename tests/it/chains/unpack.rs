@@ -44,10 +44,9 @@ fn filters_hold_for_parents_and_take_the_model_alone() {
         assert_eq!(files(&kit, &folder), expected);
     }
     assert_data_eq!(
-        kit.run(["unpack", "child:1", "--filter", "model:nte"]),
+        kit.run(["unpack", "child:1", "--filter", "model:nte", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]
 error: nothing in the kit matches `model:nte`; it holds model:net, model:vocab, model:lora, datasets:tune
 [exit 3]
 
@@ -62,14 +61,9 @@ fn nothing_is_written_if_a_file_of_any_kit_is_in_the_way() {
     kit.file("out/w/net.bin", "other")
         .file("out/tune.csv", "other");
     assert_data_eq!(
-        kit.run(["unpack", "child:1", "-d", "out"]),
+        kit.run(["unpack", "child:1", "-d", "out", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `net` to `w/net.bin` of team/base:1
-Unpacking modelpart `vocab` to `vocab.txt` of team/base:1
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking dataset `tune` to `tune.csv`
 error: 2 paths in the target are in the way
   tune.csv exists with other content
   w/net.bin exists with other content
@@ -98,12 +92,10 @@ fn a_parent_that_has_grown_into_a_child_is_noticed() {
     kit.file("base/w/tune.csv", "3,4");
     pack(&kit, "base", "team/base:1").success();
     assert_data_eq!(
-        kit.run(["unpack", "child:1", "-d", "out"]).hide_digests(),
+        kit.run(["unpack", "child:1", "-d", "out", "-q"])
+            .hide_digests(),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `w` of team/base:1
-Unpacking dataset `w/tune.csv`
 error: cannot unpack dataset `w/tune.csv` (sha256:[DIGEST])
   caused by: `w/tune.csv` is not the same in model `w` of team/base:1 and dataset `w/tune.csv`
 [exit 5]

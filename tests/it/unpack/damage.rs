@@ -120,17 +120,9 @@ hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit
     let layer = store.layers(&store.names()["net:1"])[0].1.clone();
     fs::remove_file(store.blob_path(&layer)).unwrap();
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "d"]).hide_digests(),
+        kit.run(["unpack", "net:1", "-d", "d", "-q"]).hide_digests(),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/d
-Unpacking model `net` to `model`
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking code `code`
-Unpacking dataset `train` to `data/train`
-Unpacking dataset `test` to `data/test`
-Unpacking docs `README.md`
-Unpacking prompt `prompts/greet.md`
 error: cannot unpack model `net` to `model` (sha256:[DIGEST])
   caused by: cannot read the layer
   caused by: blob sha256:[DIGEST] is missing from the store

@@ -47,17 +47,9 @@ Unpacking prompt `prompts/greet.md`
     fs::remove_file(kit.path("out/model/net.bin")).unwrap();
     let before = Fingerprint::of(&kit.path("out"), true);
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "out"]),
+        kit.run(["unpack", "net:1", "-d", "out", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `net` to `model`
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking code `code`
-Unpacking dataset `train` to `data/train`
-Unpacking dataset `test` to `data/test`
-Unpacking docs `README.md`
-Unpacking prompt `prompts/greet.md`
 error: 4 paths in the target are in the way
   README.md exists with other content
   code/a.py exists with other content
@@ -78,17 +70,9 @@ fn overwrite_replaces_and_ignore_existing_keeps() {
         .file("out/Kitfile", "mine")
         .exec("out/lora.bin", "mine");
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "out"]),
+        kit.run(["unpack", "net:1", "-d", "out", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `net` to `model`
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking code `code`
-Unpacking dataset `train` to `data/train`
-Unpacking dataset `test` to `data/test`
-Unpacking docs `README.md`
-Unpacking prompt `prompts/greet.md`
 error: 3 paths in the target are in the way
   Kitfile exists with other content
   README.md exists with other content
@@ -147,17 +131,9 @@ Unpacking prompt `prompts/greet.md`
     fs::remove_file(kit.path("out/README.md")).unwrap();
     kit.file("out/README.md/x", "");
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "out", "-o"]),
+        kit.run(["unpack", "net:1", "-d", "out", "-o", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/out
-Unpacking model `net` to `model`
-Unpacking modelpart `lora` to `lora.bin`
-Unpacking code `code`
-Unpacking dataset `train` to `data/train`
-Unpacking dataset `test` to `data/test`
-Unpacking docs `README.md`
-Unpacking prompt `prompts/greet.md`
 error: 1 path in the target is in the way
   README.md is a folder
 hint: move that away, or unpack elsewhere with -d DIR
@@ -201,20 +177,18 @@ fn the_target_must_be_a_folder() {
     let kit = packed();
     kit.file("file", "x");
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "file"]),
+        kit.run(["unpack", "net:1", "-d", "file", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/file
 error: file is not a folder
 [exit 1]
 
 "#]]
     );
     assert_data_eq!(
-        kit.run(["unpack", "net:1", "-d", "file/below"]),
+        kit.run(["unpack", "net:1", "-d", "file/below", "-q"]),
         str![[r#"
 [stderr]
-Unpacking to [WORK]/file/below
 error: cannot unpack into file/below
   caused by: Not a directory (os error 20)
 [exit 1]
