@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    digest::{Digest, Hasher},
+    digest::Digest,
     platform::{self, FileStamp},
     progress::Meter,
 };
@@ -23,6 +23,7 @@ use super::{
     BUFFER, Fate, Partial, Shared, index,
     record::{self, Header},
     remove,
+    sum::Sum,
 };
 
 /// How often what stands in the way of a partial is cleared away before it is an error.
@@ -205,7 +206,7 @@ fn resume<'w>(
     let claimed = record::read(&partial.notes, &header, shared.pieces());
     let mut right = BTreeMap::new();
     let mut buffer = vec![0; BUFFER];
-    for (number, hash) in claimed {
+    for (number, sum) in claimed {
         if writer.progress().cancelled() {
             partial.fate = Fate::Left; // The side file is still that of the earlier run.
             return Err(Error::Interrupted);
@@ -214,16 +215,13 @@ fn resume<'w>(
         if range.end > length {
             continue;
         }
-        let mut hasher = Hasher::new();
+        let mut found = Sum::new();
+        let read = shared.read(range.clone(), &mut buffer, |bytes| found.update(bytes));
         // A place on the disk that cannot be read is written again.
-        if shared
-            .hash(&mut hasher, range.clone(), &mut buffer)
-            .is_err()
-            || hasher.finish() != hash
-        {
+        if read.is_err() || found.finish() != sum {
             continue;
         }
-        right.insert(number, hash);
+        right.insert(number, sum);
         let bytes = range.end - range.start;
         partial.resumed += bytes;
         meter.advance(bytes);

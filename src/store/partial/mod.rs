@@ -26,7 +26,7 @@
 //! Dropping a partial in place of committing it keeps it for the next run. Bytes are believed
 //! three times over: a piece is complete when each of its bytes was written once (what comes a
 //! second time is not written again, so that nothing changes behind the hash); a later run reads
-//! back every piece and believes those that have the hash on record; the digest of the whole is
+//! back every piece and believes those that have the sum on record; the digest of the whole is
 //! computed from the file by a thread of its own that follows the pieces in order, so that at the
 //! end next to nothing is left to be read.
 
@@ -34,6 +34,7 @@ mod claim;
 mod coverage;
 mod left;
 mod record;
+mod sum;
 
 use std::{
     collections::HashMap,
@@ -52,6 +53,7 @@ use crate::{
 
 use super::{Error, Writer, writer::Committed};
 use coverage::Coverage;
+use sum::Sum;
 
 pub use claim::Claim;
 pub(super) use claim::{claim, try_claim};
@@ -122,17 +124,15 @@ struct State {
     begun: HashMap<u64, Arc<Mutex<Begun>>>,
     /// The side file; a blob of one piece needs none.
     record: Option<File>,
-    /// The hash of the only piece, which is that of the blob.
-    only: Option<Digest>,
     is_closing: bool,
 }
 
 /// A piece that is begun.
 struct Begun {
     coverage: Coverage,
-    hasher: Hasher,
-    /// Up to where the piece is hashed.
-    hashed: u64,
+    sum: Sum,
+    /// Up to where the piece is in the sum.
+    summed: u64,
     /// Whoever was waiting for it comes too late to write.
     is_done: bool,
 }
@@ -154,7 +154,6 @@ impl Shared {
                 done: vec![false; pieces],
                 begun: HashMap::new(),
                 record: None,
-                only: None,
                 is_closing: false,
             }),
             changed: Condvar::new(),
@@ -170,15 +169,20 @@ impl Shared {
         start..(start + self.piece).min(self.size)
     }
 
-    /// Feeds `hasher` with what the file holds.
-    fn hash(&self, hasher: &mut Hasher, range: Range<u64>, buffer: &mut [u8]) -> io::Result<()> {
+    /// Reads a part of the file and gives it to `take`.
+    fn read(
+        &self,
+        range: Range<u64>,
+        buffer: &mut [u8],
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
         let mut at = range.start;
         while at < range.end {
-            let length =
-                usize::try_from(range.end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
-            platform::read_exact_at(&self.file, &mut buffer[..length], at)?;
-            hasher.update(&buffer[..length]);
-            at += length as u64;
+            let left = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+            let part = &mut buffer[..left.min(BUFFER)];
+            platform::read_exact_at(&self.file, part, at)?;
+            take(part);
+            at += part.len() as u64;
         }
         Ok(())
     }
@@ -194,8 +198,8 @@ impl Shared {
             let begun = state.begun.entry(number).or_insert_with(|| {
                 Arc::new(Mutex::new(Begun {
                     coverage: Coverage::default(),
-                    hasher: Hasher::new(),
-                    hashed: piece.start,
+                    sum: Sum::new(),
+                    summed: piece.start,
                     is_done: false,
                 }))
             });
@@ -209,9 +213,9 @@ impl Shared {
         for gap in begun.coverage.gaps(offset..offset + bytes.len() as u64) {
             let bytes = &bytes[index(gap.start - offset)..index(gap.end - offset)];
             platform::write_all_at(&self.file, bytes, gap.start)?;
-            if gap.start == begun.hashed {
-                begun.hasher.update(bytes);
-                begun.hashed = gap.end;
+            if gap.start == begun.summed {
+                begun.sum.update(bytes);
+                begun.summed = gap.end;
             }
             new += bytes.len() as u64;
             begun.coverage.add(gap);
@@ -224,30 +228,30 @@ impl Shared {
 
     /// Declares a piece complete of which every byte is there.
     fn complete(&self, number: u64, piece: Range<u64>, begun: &mut Begun) -> io::Result<()> {
-        let mut hasher = std::mem::take(&mut begun.hasher);
-        let rest = std::mem::replace(&mut begun.hashed, piece.start)..piece.end;
-        if !rest.is_empty()
-            && let Err(error) = self.hash(&mut hasher, rest, &mut vec![0; BUFFER])
-        {
-            begun.coverage = Coverage::default(); // What cannot be read is not there.
-            return Err(error);
+        let rest = begun.summed..piece.end;
+        if !rest.is_empty() {
+            let sum = &mut begun.sum;
+            let read = self.read(rest, &mut vec![0; BUFFER], |bytes| sum.update(bytes));
+            if let Err(error) = read {
+                // What cannot be read is not there.
+                begun.coverage = Coverage::default();
+                (begun.sum, begun.summed) = (Sum::new(), piece.start);
+                return Err(error);
+            }
         }
         begun.is_done = true;
-        self.is_there(number, hasher.finish())
+        self.is_there(number, begun.sum.clone().finish())
     }
 
-    /// Notes that piece `number` is there and has that hash.
-    fn is_there(&self, number: u64, hash: Digest) -> io::Result<()> {
+    /// Notes that piece `number` is there and has that sum.
+    fn is_there(&self, number: u64, sum: u64) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.begun.remove(&number);
         state.done[index(number)] = true;
-        if state.done.len() == 1 {
-            state.only = Some(hash);
-        }
         self.changed.notify_all();
         match &mut state.record {
             // In one write, so that no line is cut short by a process that is killed.
-            Some(file) => file.write_all(record::line(number, &hash).as_bytes()),
+            Some(file) => file.write_all(record::line(number, sum).as_bytes()),
             None => Ok(()),
         }
     }
@@ -271,7 +275,9 @@ impl Shared {
                 return Ok(None);
             }
             drop(state);
-            self.hash(&mut hasher, self.range(number), &mut buffer)?;
+            self.read(self.range(number), &mut buffer, |bytes| {
+                hasher.update(bytes);
+            })?;
         }
         Ok(Some(hasher.finish()))
     }
@@ -407,10 +413,6 @@ impl Partial<'_> {
 
     /// Returns the digest of the whole, of which every byte is there.
     fn whole(&mut self) -> Result<Digest, Error> {
-        let only = lock(&self.shared.state).only;
-        if let Some(only) = only {
-            return Ok(only);
-        }
         let hashed = self.hashing.take().and_then(|thread| thread.join().ok());
         // Without a thread it is all done here.
         let hashed = hashed.unwrap_or_else(|| self.shared.hash_in_order());

@@ -1,6 +1,6 @@
 //! The side file of a partial: which pieces it holds, and who is at work with it.
 //!
-//! Nothing in it is believed: a piece counts when its bytes have the hash that stands here, so
+//! Nothing in it is believed: a piece counts when its bytes have the sum that stands here, so
 //! that neither file needs to be synced while it grows, and any damage to either costs only the
 //! pieces it hits. `docs/format.md` describes the lines.
 
@@ -39,28 +39,28 @@ impl Header {
     }
 }
 
-/// Returns the hash of each of `pieces` pieces that is on record at `path` for the same download
+/// Returns the sum of each of `pieces` pieces that is on record at `path` for the same download
 /// as `header`. What cannot be read is not on record.
-pub(super) fn read(path: &Path, header: &Header, pieces: u64) -> BTreeMap<u64, Digest> {
-    let mut hashes = BTreeMap::new();
+pub(super) fn read(path: &Path, header: &Header, pieces: u64) -> BTreeMap<u64, u64> {
+    let mut sums = BTreeMap::new();
     let Some((found, mut lines)) = open(path) else {
-        return hashes;
+        return sums;
     };
     if !found.is_about_the_same(header) {
-        return hashes;
+        return sums;
     }
     // Pieces that turned out bad may be there more than once, but not for ever.
     for _ in 0..pieces.saturating_mul(4) {
         let Some(line) = next_line(&mut lines) else {
             break;
         };
-        if let Some((number, hash)) = parse(&line)
+        if let Some((number, sum)) = parse(&line)
             && number < pieces
         {
-            hashes.insert(number, hash);
+            sums.insert(number, sum);
         }
     }
-    hashes
+    sums
 }
 
 /// Returns the session that was last at work with the partial of the side file `path`.
@@ -82,9 +82,11 @@ fn next_line(lines: &mut BufReader<File>) -> Option<Vec<u8>> {
     (line.pop()? == b'\n').then_some(line)
 }
 
-fn parse(line: &[u8]) -> Option<(u64, Digest)> {
-    let (number, hash) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-    Some((number.parse().ok()?, Digest::from_hex(hash)?))
+fn parse(line: &[u8]) -> Option<(u64, u64)> {
+    let (number, sum) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let is_whole = sum.len() == 16 && sum.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let sum = is_whole.then(|| u64::from_str_radix(sum, 16).ok())??;
+    Some((number.parse().ok()?, sum))
 }
 
 /// Writes the side file `path` anew by way of `temporary`, and returns it to add pieces to.
@@ -92,14 +94,14 @@ pub(super) fn write(
     path: &Path,
     temporary: &Path,
     header: &Header,
-    hashes: &BTreeMap<u64, Digest>,
+    sums: &BTreeMap<u64, u64>,
 ) -> Result<File, Error> {
     let fill = |file: File| -> io::Result<File> {
         let mut writer = BufWriter::new(file);
         serde_json::to_writer(&mut writer, header)?;
         writer.write_all(b"\n")?;
-        for (number, hash) in hashes {
-            writer.write_all(line(*number, hash).as_bytes())?;
+        for (number, sum) in sums {
+            writer.write_all(line(*number, *sum).as_bytes())?;
         }
         writer.into_inner().map_err(io::IntoInnerError::into_error)
     };
@@ -113,6 +115,6 @@ pub(super) fn write(
 }
 
 /// Returns the line that says that piece `number` is there.
-pub(super) fn line(number: u64, hash: &Digest) -> String {
-    format!("{number} {}\n", hash.hex())
+pub(super) fn line(number: u64, sum: u64) -> String {
+    format!("{number} {sum:016x}\n")
 }

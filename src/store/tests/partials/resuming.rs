@@ -78,7 +78,7 @@ fn a_side_file_that_is_damaged_costs_only_what_it_does_not_tell() {
     let side = room.store.side_path(&source.digest);
     let whole = fs::read(&side).unwrap();
     let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    let line = "0 ".len() + 64 + 1;
+    let line = "0 ".len() + 16 + 1;
     assert_eq!(whole.len(), first + 3 * line);
     for length in 0..=whole.len() {
         // Around the ends of lines, and here and there.
