@@ -55,26 +55,6 @@ pub enum Error {
         /// How many are free.
         have: u64,
     },
-    /// A kit that another one takes its model from cannot be pulled.
-    #[error("a parent cannot be pulled: {chain}")]
-    Parent {
-        /// The kits up to it.
-        chain: String,
-        /// Why not.
-        source: Box<Error>,
-    },
-    /// A kit takes its model from itself.
-    #[error("the kits take their model from each other: {chain}")]
-    ParentCircle {
-        /// The kits up to the one that is there already.
-        chain: String,
-    },
-    /// A chain of parents that is longer than any that can be packed.
-    #[error("there are too many parents: {chain}")]
-    TooManyParents {
-        /// The kits up to the one that is too many.
-        chain: String,
-    },
     /// A parent on a registry that nobody has allowed.
     #[error("its parent {parent} is on {registry}{}", if *is_private { ", an address of this machine or network" } else { ", another registry" })]
     ParentElsewhere {

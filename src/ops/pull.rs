@@ -1,9 +1,10 @@
 //! Brings kits from registries into the store, with those that they take their model from.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, slice, sync::Arc};
 
 use super::{
     Error,
+    chain::{self, ChainError, Child},
     transfer::{Moved, Network, Transfer},
 };
 use crate::{
@@ -12,16 +13,13 @@ use crate::{
     oci::{Descriptor, Family},
     platform,
     progress::Progress,
-    reference::{self, Reference, model_path_reference},
+    reference::{self, Reference},
     registry::{
-        self, Fetched, Repository,
+        self, Fetched, Registry, Repository,
         download::{self, Downloads},
     },
     store::{Presence, Store, Trust, Writer},
 };
-
-/// The most parents that a kit may have, one above the other. The kit itself does not count.
-const MAX_PARENTS: usize = 10;
 
 /// What is pulled.
 pub struct Options {
@@ -73,8 +71,8 @@ struct Planned {
     repository: Repository,
     fetched: Fetched,
     config: Vec<u8>,
-    /// The kit that it takes its model from.
-    parent: Option<Reference>,
+    /// Says which kit it takes its model from; one of another format says nothing.
+    kitfile: Kitfile,
 }
 
 /// Pulls a kit and its parents. Their documents come first: what cannot be pulled is refused
@@ -102,10 +100,7 @@ pub fn run(
             actual: digest,
         });
     }
-    let mut kits = vec![kit];
-    while let Some(next) = puller.parent(&kits)? {
-        kits.push(next);
-    }
+    let kits = puller.with_parents(kit)?;
     let writer = store.writer(progress)?;
     check_space(&writer, &kits)?;
     let downloads = Arc::new(Downloads::new(options.download));
@@ -141,13 +136,7 @@ impl Puller<'_> {
     /// Fetches the documents of a kit.
     fn look(&self, reference: &Reference) -> Result<Planned, Error> {
         let reference = reference.clone().or_latest();
-        let name = reference
-            .repository()
-            .filter(|name| name.registry().is_some());
-        let name = name.ok_or_else(|| Error::NoRegistry {
-            reference: reference.to_string(),
-        })?;
-        let repository = self.registries.repository(name)?;
+        let repository = self.registries.repository(with_registry(&reference)?)?;
         let wanted = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
@@ -161,76 +150,60 @@ impl Puller<'_> {
                 what: what_it_is(&config.media_type),
             })?;
         let config = self.wait(repository.document(config, MAX_CONFIG_BYTES))?;
-        let parent = match family {
-            Family::ModelKit => {
-                let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
-                    reference: reference.to_string(),
-                    source,
-                })?;
-                let named = kitfile.model_reference().and_then(model_path_reference);
-                named.map(Reference::or_latest)
-            }
-            Family::ModelPack => None,
+        let kitfile = match family {
+            Family::ModelKit => Kitfile::from_config(&config).map_err(|source| Error::Config {
+                reference: reference.to_string(),
+                source,
+            })?,
+            Family::ModelPack => Kitfile::default(),
         };
         Ok(Planned {
             reference,
             repository,
             fetched,
             config,
-            parent,
+            kitfile,
         })
     }
 
-    /// Returns the parent of the last of `kits`, if it has one that can be pulled.
-    fn parent(&self, kits: &[Planned]) -> Result<Option<Planned>, Error> {
-        let last = kits.last().expect("there is the kit that was asked for");
-        let Some(parent) = &last.parent else {
-            return Ok(None);
+    /// Returns `kit` and the parents it has, the nearest first.
+    fn with_parents(&self, kit: Planned) -> Result<Vec<Planned>, Error> {
+        let (name, descriptor) = (kit.reference.clone(), kit.fetched.descriptor.clone());
+        let (kitfile, first) = (kit.kitfile.clone(), kit.repository.clone());
+        let child = Child {
+            names: slice::from_ref(&name),
+            descriptor: Some(&descriptor),
+            kitfile: &kitfile,
         };
-        let chain = || {
-            let names = kits.iter().map(|kit| &kit.reference).chain([parent]);
-            let names: Vec<_> = names.map(ToString::to_string).collect();
-            names.join(" => ")
-        };
-        if kits.iter().any(|kit| kit.reference == *parent) {
-            return Err(Error::ParentCircle { chain: chain() });
+        let kits = RefCell::new(vec![kit]);
+        let followed = chain::follow(child, &|parent| {
+            self.check_registry(first.registry(), parent)?;
+            self.progress
+                .status(&format!("Pulling {parent}, its parent"));
+            let planned = self.look(parent)?;
+            let found = (planned.fetched.descriptor.clone(), planned.kitfile.clone());
+            kits.borrow_mut().push(planned);
+            Ok(found)
+        });
+        match followed {
+            Ok(_) => {}
+            // It is on no registry: perhaps whoever made the kit has it, perhaps we do.
+            Err(Error::Chain(error)) if names_no_registry(&error) => {
+                if let ChainError::Unusable { parent, chain, .. } = *error {
+                    self.progress.warn(&format!(
+                        "{parent} names no registry: that parent is not pulled ({chain})"
+                    ));
+                }
+            }
+            Err(error) => return Err(error),
         }
-        if kits.len() > MAX_PARENTS {
-            return Err(Error::TooManyParents { chain: chain() });
-        }
-        let name = parent.repository().filter(|name| name.registry().is_some());
-        let Some(name) = name else {
-            self.progress.warn(&format!(
-                "{} takes its model from {parent}, which names no registry: it is not pulled",
-                last.reference
-            ));
-            return Ok(None);
-        };
-        self.check_registry(kits, name, parent)?;
-        self.progress
-            .status(&format!("Pulling {parent}, its parent"));
-        let planned = self.look(parent).map_err(|error| Error::Parent {
-            chain: chain(),
-            source: Box::new(error),
-        })?;
-        let digest = planned.fetched.descriptor.digest;
-        if kits
-            .iter()
-            .any(|kit| kit.fetched.descriptor.digest == digest)
-        {
-            return Err(Error::ParentCircle { chain: chain() });
-        }
-        Ok(Some(planned))
+        Ok(kits.into_inner())
     }
 
-    /// Refuses registries that whoever made the kit should not be able to send us to.
-    fn check_registry(
-        &self,
-        kits: &[Planned],
-        name: &reference::Repository,
-        parent: &Reference,
-    ) -> Result<(), Error> {
-        let first = kits[0].repository.registry();
+    /// Refuses registries that whoever made the kit should not be able to send us to. `first` is
+    /// the kit's own.
+    fn check_registry(&self, first: &Registry, parent: &Reference) -> Result<(), Error> {
+        let name = with_registry(parent)?;
         let other = name.registry().unwrap_or_default();
         if other == first.name() {
             return Ok(());
@@ -290,7 +263,7 @@ impl Puller<'_> {
             Some(digest) => kit.reference.with_digest(digest),
             None => kit.reference.clone(),
         };
-        writer.name(std::slice::from_ref(&name), descriptor)?;
+        writer.name(slice::from_ref(&name), descriptor)?;
         Ok(Pulled {
             reference: name,
             descriptor: descriptor.clone(),
@@ -328,6 +301,22 @@ impl Puller<'_> {
     ) -> Result<T, Error> {
         self.network.wait(self.progress, future)
     }
+}
+
+/// Returns where a kit is looked for.
+fn with_registry(reference: &Reference) -> Result<&reference::Repository, Error> {
+    let name = reference.repository();
+    name.filter(|name| name.registry().is_some())
+        .ok_or_else(|| Error::NoRegistry {
+            reference: reference.to_string(),
+        })
+}
+
+fn names_no_registry(error: &ChainError) -> bool {
+    let ChainError::Unusable { source, .. } = error else {
+        return false;
+    };
+    matches!(**source, Error::NoRegistry { .. })
 }
 
 /// Fails if there is no room for what is to come.

@@ -46,8 +46,7 @@ impl From<ops::Error> for Failure {
             E::Config { .. }
             | E::Mismatch { .. }
             | E::NoPath { .. }
-            | E::BadDocument { .. }
-            | E::ParentCircle { .. } => plain(Kind::Damaged),
+            | E::BadDocument { .. } => plain(Kind::Damaged),
             E::DamagedSource { .. } | E::MissingSource { .. } => {
                 plain(Kind::Damaged).hint("save or copy it again")
             }
@@ -96,13 +95,6 @@ impl From<ops::Error> for Failure {
                 "free {} there; `kit prune` frees what no kit needs",
                 human::bytes(need.saturating_sub(*have))
             )),
-            E::Parent { .. } => match error {
-                E::Parent { chain, source } => {
-                    Self::from(*source).detail(format!("it is a parent: {chain}"))
-                }
-                other => Self::of(Kind::Failed, &other),
-            },
-            E::TooManyParents { .. } => plain(Kind::Limit),
             E::ParentElsewhere {
                 registry,
                 is_private: false,
