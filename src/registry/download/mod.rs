@@ -12,6 +12,7 @@ mod pace;
 
 use std::{
     ops::Range,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{SendError, Sender},
@@ -38,7 +39,7 @@ use gaps::Gaps;
 use pace::{Limit, Pace};
 
 /// Bytes that came and are not written yet, over all blobs.
-const ROOM: usize = 16 << 20;
+const ROOM: usize = 8 << 20;
 /// Less than this is no progress: who breaks off after it is not asked for ever.
 const LEAST_PROGRESS: u64 = 16 << 10;
 /// How often a part that is slow is asked for again; the last connection is taken as it is.
@@ -326,12 +327,10 @@ impl Transfer {
         if let Some(opened) = opened.take() {
             let _ = opened.send(()); // Whoever waited may have been dropped.
         }
-        let least = self.downloads.options.stall / 8;
-        let patience = self.downloads.pace.patience(end - range.start, least);
         let may_be_slow = !is_patient && self.downloads.limit.is_none();
         let mut watch = Watch {
             waited: began.elapsed(),
-            patience: patience.filter(|_| may_be_slow),
+            usual: may_be_slow.then_some((&self.downloads.pace, end - range.start)),
             stall: self.downloads.options.stall,
             came: 0,
             since: Duration::ZERO,
@@ -398,7 +397,7 @@ impl Transfer {
         };
         let mut watch = Watch {
             waited: Duration::ZERO,
-            patience: None,
+            usual: None,
             stall: self.downloads.options.stall,
             came: 0,
             since: Duration::ZERO,
@@ -422,11 +421,11 @@ impl Transfer {
 }
 
 /// Watches one answer come.
-struct Watch {
+struct Watch<'p> {
     /// How long was waited for it.
     waited: Duration,
-    /// How long may be.
-    patience: Option<Duration>,
+    /// What tells how long so many bytes usually take, unless they may take any time.
+    usual: Option<(&'p Pace, u64)>,
     /// In such a time something must come.
     stall: Duration,
     /// What came since `since`.
@@ -434,16 +433,10 @@ struct Watch {
     since: Duration,
 }
 
-impl Watch {
+impl Watch<'_> {
     async fn next(&mut self, body: &mut BlobBody) -> Result<Option<Bytes>, End> {
         let began = Instant::now();
-        let next = match self.patience {
-            Some(patience) => {
-                let left = patience.saturating_sub(self.waited);
-                timeout(left, body.next()).await.map_err(|_| End::Slow)?
-            }
-            None => body.next().await,
-        };
+        let next = self.wait(began, pin!(body.next())).await?;
         self.waited += began.elapsed();
         let bytes = next?;
         self.came += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
@@ -454,6 +447,30 @@ impl Watch {
             return Err(End::Broken(body.broken(Reason::Silent(self.stall))));
         }
         Ok(bytes)
+    }
+
+    /// Waits for what is `coming` since `began`, unless that takes too long.
+    async fn wait<T>(
+        &self,
+        began: Instant,
+        mut coming: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, End> {
+        let least = self.stall / 8;
+        loop {
+            let Some((pace, bytes)) = self.usual else {
+                return Ok(coming.await);
+            };
+            // What is usual may show only while this one is waited for.
+            let patience = pace.patience(bytes, least);
+            let waited = self.waited + began.elapsed();
+            let left = patience.map_or(least, |patience| patience.saturating_sub(waited));
+            if left.is_zero() {
+                return Err(End::Slow);
+            }
+            if let Ok(next) = timeout(left.min(least), coming.as_mut()).await {
+                return Ok(next);
+            }
+        }
     }
 }
 
