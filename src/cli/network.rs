@@ -104,13 +104,18 @@ fn connections(text: &str) -> Result<NonZeroUsize, BadValue> {
 /// The registries that a command reaches, each with its login.
 pub(crate) struct Access {
     client: Client,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     /// The registry that the command names, and the login for it in the environment.
     given: Option<(String, Credential)>,
     plain_http: bool,
 }
 
 impl Access {
+    /// Tells whether the environment holds the login for a registry.
+    fn is_given(&self, registry: &str) -> bool {
+        self.given.as_ref().is_some_and(|(it, _)| it == registry)
+    }
+
     fn login(&self, name: &reference::Repository) -> Result<Option<Credential>, ops::Error> {
         let registry = name.registry().unwrap_or_default();
         if let Some((_, given)) = self.given.as_ref().filter(|(it, _)| it == registry) {
@@ -129,7 +134,16 @@ impl Registries for Access {
             trust: self.keyring.trust(registry)?,
         };
         let login = self.login(name)?;
-        let registry = Registry::new(self.client.clone(), registry, login, options)?;
+        let mut registry = Registry::new(self.client.clone(), registry, login, options)?;
+        if !self.is_given(registry.name()) {
+            // Helpers hand out logins that end; what fails now fails as the login that ended did.
+            let (keyring, name) = (Arc::clone(&self.keyring), name.clone());
+            registry = registry.look_again_with(Arc::new(move || {
+                let registry = name.registry().unwrap_or_default();
+                let found = keyring.find(registry, Some(name.path())).ok().flatten();
+                found.map(|found| found.credential)
+            }));
+        }
         Ok(Arc::new(registry).repository(name.path()))
     }
 
@@ -165,7 +179,7 @@ impl NetworkArgs {
         };
         Ok(Access {
             client: self.client_with(timeouts, context)?,
-            keyring,
+            keyring: Arc::new(keyring),
             given,
             plain_http: self.plain_http,
         })

@@ -8,6 +8,7 @@
 mod challenge;
 pub mod download;
 mod error;
+mod login;
 mod repository;
 mod session;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod token;
 mod words;
 
 pub use error::{Error, RangeAnswer, ServerProblem};
+pub use login::Again;
 pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};

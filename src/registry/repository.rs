@@ -115,7 +115,7 @@ impl Repository {
         };
         match self.registry.ask(&below, Some(&scope), make).await {
             Ok((response, _)) if matches!(response.status(), 401 | 403) => {
-                let words = said(response, self.registry.credential()).await;
+                let words = said(response, self.registry.credential().as_ref()).await;
                 Err(self.denied(action, words))
             }
             Ok((response, _)) => Ok(response),
@@ -320,7 +320,7 @@ impl Repository {
         Error::NoManifest {
             registry: self.registry.name().to_owned(),
             name: self.called(reference),
-            words: said(response, self.registry.credential()).await,
+            words: said(response, self.registry.credential().as_ref()).await,
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 use super::{
     challenge::{self, Bearer, Challenge},
     error::Error,
+    login::{Again, Login},
     repository::Repository,
     token::{self, Token},
     words,
@@ -39,7 +40,7 @@ pub struct Access {
 pub struct Registry {
     client: Client,
     name: String,
-    login: Option<Credential>,
+    login: Login,
     options: Options,
     /// The addresses it may have: with TLS, and in clear if that is allowed should it speak no TLS.
     bases: Vec<Url>,
@@ -48,6 +49,13 @@ pub struct Registry {
     proofs: Mutex<Proofs>,
     /// Held while a proof is made.
     renewing: tokio::sync::Mutex<()>,
+}
+
+/// Which proof it was: the login itself, or a token. Each has another number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serial {
+    Login(u64),
+    Token(u64),
 }
 
 /// What the registry asked for, and what it was shown.
@@ -91,13 +99,20 @@ impl Registry {
         Ok(Self {
             client,
             name: name.to_owned(),
-            login,
+            login: Login::new(login),
             options,
             bases,
             base: OnceLock::new(),
             proofs: Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Returns the registry with a way to look for its login again, should it end.
+    #[must_use]
+    pub fn look_again_with(mut self, again: Again) -> Self {
+        self.login.look_again_with(again);
+        self
     }
 
     /// Asks whether we are let in.
@@ -107,12 +122,12 @@ impl Registry {
         match response.status() {
             200 => Ok(Access { asked, in_clear }),
             403 | 429 | 500..=599 => {
-                let shown = self.login.as_ref().filter(|_| asked);
-                Err(refusal(response, shown).await)
+                let shown = self.credential().filter(|_| asked);
+                Err(refusal(response, shown.as_ref()).await)
             }
             status => {
                 let peer = response.peer().to_string();
-                let words = said(response, self.login.as_ref()).await;
+                let words = said(response, self.credential().as_ref()).await;
                 Err(Error::NotARegistry {
                     peer,
                     status,
@@ -153,8 +168,8 @@ impl Registry {
     }
 
     /// Returns the login.
-    pub(super) const fn credential(&self) -> Option<&Credential> {
-        self.login.as_ref()
+    pub(super) fn credential(&self) -> Option<Credential> {
+        self.login.credential()
     }
 
     /// Asks for what is at `path` below `/v2/` (or at a whole address, as registries hand them
@@ -178,7 +193,7 @@ impl Registry {
                 return Ok((response, had_proof));
             }
             if is_last {
-                return Err(refusal(response, self.login.as_ref()).await);
+                return Err(refusal(response, self.credential().as_ref()).await);
             }
             let challenge = self.challenge(&response)?;
             drop(response);
@@ -188,6 +203,10 @@ impl Registry {
                 Some((proof, newer)) if serial != Some(newer) => Some((proof, newer)),
                 _ => {
                     is_last = true;
+                    // What was shown is the login itself: it may have ended.
+                    if let Some(Serial::Login(number)) = serial {
+                        self.login.renew(number).await;
+                    }
                     Some(self.new_proof(challenge, scope).await?)
                 }
             };
@@ -232,28 +251,33 @@ impl Registry {
     }
 
     /// Returns the login, if it may be sent over the connection there is.
-    fn login(&self) -> Result<Option<&Credential>, Error> {
+    fn login(&self) -> Result<Option<Credential>, Error> {
         let origin = self.origin();
         let may_be_clear =
             self.options.plain_http || (self.options.trust.plain_http && origin.is_loopback());
-        if self.login.is_some() && origin.scheme() == Scheme::Http && !may_be_clear {
+        let login = self.credential();
+        if login.is_some() && origin.scheme() == Scheme::Http && !may_be_clear {
             return Err(Error::InClear {
                 registry: self.name.clone(),
             });
         }
-        Ok(self.login.as_ref())
+        Ok(login)
     }
 
-    /// Returns the proof that worked before, while it lasts, and the number of its token.
-    fn kept_proof(&self, scope: Option<&str>) -> Result<Option<(Authorization, u64)>, Error> {
+    /// Returns the proof that worked before, while it lasts.
+    fn kept_proof(&self, scope: Option<&str>) -> Result<Option<(Authorization, Serial)>, Error> {
+        let number = self.login.number();
         let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match &proofs.challenge {
-            Some(Challenge::Basic) => self.login()?.and_then(direct).map(|proof| (proof, 0)),
+            Some(Challenge::Basic) => {
+                let proof = self.login()?.as_ref().and_then(direct);
+                proof.map(|proof| (proof, Serial::Login(number)))
+            }
             Some(Challenge::Bearer(bearer)) => proofs
                 .tokens
                 .get(&key(bearer, scope))
                 .filter(|(token, _)| token.is_fresh())
-                .map(|(token, serial)| (token.authorization.clone(), *serial)),
+                .map(|(token, serial)| (token.authorization.clone(), Serial::Token(*serial))),
             Some(Challenge::Other(_)) | None => None,
         })
     }
@@ -263,7 +287,7 @@ impl Registry {
     async fn known_proof(
         &self,
         scope: Option<&str>,
-    ) -> Result<Option<(Authorization, u64)>, Error> {
+    ) -> Result<Option<(Authorization, Serial)>, Error> {
         if let Some(kept) = self.kept_proof(scope)? {
             return Ok(Some(kept));
         }
@@ -281,14 +305,22 @@ impl Registry {
         }
     }
 
-    /// Makes the proof that a challenge asks for, and returns it with the number of its token.
+    /// Makes the proof that a challenge asks for.
     async fn new_proof(
         &self,
         challenge: Challenge,
         scope: Option<&str>,
-    ) -> Result<(Authorization, u64), Error> {
-        let proof = self.prove(challenge, scope).await?;
-        Ok(self.kept_proof(scope)?.unwrap_or((proof, 0)))
+    ) -> Result<(Authorization, Serial), Error> {
+        let number = self.login.number();
+        let proof = match self.prove(challenge.clone(), scope).await {
+            // The token server takes the login no more; there may be a newer one.
+            Err(Error::Refused { .. }) if self.login.renew(number).await => {
+                self.prove(challenge, scope).await?
+            }
+            proved => proved?,
+        };
+        let kept = self.kept_proof(scope)?;
+        Ok(kept.unwrap_or((proof, Serial::Login(self.login.number()))))
     }
 
     /// Returns what the registry asks for in an answer that refuses.
@@ -326,16 +358,16 @@ impl Registry {
         }
     }
 
-    /// Makes the proof that a challenge asks for.
     async fn prove(
         &self,
         challenge: Challenge,
         scope: Option<&str>,
     ) -> Result<Authorization, Error> {
         let login = self.login()?;
-        let proof = match (&challenge, login) {
-            (_, Some(Credential::Access(_))) => login.and_then(direct),
-            (Challenge::Bearer(bearer), _) => {
+        let proof = match (&challenge, &login) {
+            (_, Some(login @ Credential::Access(_))) => direct(login),
+            (Challenge::Bearer(bearer), login) => {
+                let login = login.as_ref();
                 return self.fetch_token(bearer.clone(), scope, login).await;
             }
             (_, None) => {
