@@ -36,7 +36,7 @@ use std::{
 
 use args::{Cli, Request};
 use commands::Command;
-use failure::Failure;
+use failure::{Failure, Kind};
 use interrupt::Interrupt;
 use progress::{Look, Reporter};
 use ui::{Colour, Level, Ui};
@@ -239,7 +239,12 @@ fn run(cli: Cli, found: Found, json: bool) -> ExitCode {
     let result = command.run(&context).map_err(|failure| {
         // Whatever stopped work ended with, the user asked for it. Work that was done before it
         // saw the signal is a success.
-        context.interrupt.failure().unwrap_or(failure)
+        match context.interrupt.failure() {
+            Some(stopped) if failure.kind == Kind::Interrupted => {
+                failure.hints.into_iter().fold(stopped, Failure::hint)
+            }
+            stopped => stopped.unwrap_or(failure),
+        }
     });
     finish(&context.ui, result, json)
 }

@@ -6,7 +6,7 @@ use crate::{
     cli::{
         Context,
         args::{Format, FormatArgs},
-        failure::Failure,
+        failure::{Failure, Kind},
         help::examples,
         human,
         network::{NetworkArgs, TransferArgs},
@@ -67,8 +67,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let network = Network::new()?;
     context.ui.status(format_args!("Pulling {reference}"));
     let progress = context.progress();
-    let report = pull::run(&store, &network, &access, &options, &progress)?;
+    let report = pull::run(&store, &network, &access, &options, &progress);
     drop(progress);
+    let report = report.map_err(|error| {
+        let failure = Failure::from(error);
+        match failure.kind {
+            Kind::Interrupted => {
+                failure.hint("what has come is kept: the same command goes on from there")
+            }
+            _ => failure,
+        }
+    })?;
     print(&args.output.format, &report, context)
 }
 

@@ -43,10 +43,9 @@ impl From<ops::Error> for Failure {
             E::ConfigTooLarge { .. } => {
                 plain(Kind::Limit).hint("shorten the texts and parameters of the Kitfile")
             }
-            E::Config { .. }
-            | E::Mismatch { .. }
-            | E::NoPath { .. }
-            | E::BadDocument { .. } => plain(Kind::Damaged),
+            E::Config { .. } | E::Mismatch { .. } | E::NoPath { .. } | E::BadDocument { .. } => {
+                plain(Kind::Damaged)
+            }
             E::DamagedSource { .. } | E::MissingSource { .. } => {
                 plain(Kind::Damaged).hint("save or copy it again")
             }
