@@ -39,6 +39,7 @@ mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`
 mod prune; // freeing what nothing needs
+mod pull; // kits out of registries, whatever these do
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod reference; // docs/cli.md and the manual pages are what the program says of itself

@@ -4,14 +4,18 @@
 //! or answer what no real server would. Each connection carries one request, in a thread of its
 //! own: what is remembered is in the order in which requests arrived.
 
+mod shelf;
 mod wire;
+
+pub(crate) use shelf::{Shelf, asked_blob};
 
 use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::Instant,
@@ -44,6 +48,16 @@ impl Recorded {
         String::from_utf8(STANDARD.decode(encoded).unwrap()).ok()
     }
 
+    /// Returns the bytes that a `Range` header asks for, of so many.
+    pub(crate) fn range(&self, size: usize) -> Option<Range<usize>> {
+        let (first, last) = self
+            .header("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
+        let last = last.parse().map_or(size, |last: usize| last + 1);
+        Some(first.parse().ok()?..last.min(size))
+    }
+
     /// Returns the path without the query.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap()
@@ -61,10 +75,24 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug)]
 enum Body {
     Text(String),
+    Content(Content),
     /// So many bytes, all `x`.
     Large(u64),
     /// Whatever the server at this address says, and the other way round.
     Tunnel(String),
+}
+
+/// Bytes that are sent with their length, and what happens meanwhile.
+#[derive(Clone, Debug)]
+struct Content {
+    bytes: Arc<[u8]>,
+    range: Range<usize>,
+    /// After so many the connection ends.
+    cut: Option<usize>,
+    /// After so many nothing more comes; the connection stays.
+    hang: Option<usize>,
+    /// So many a second.
+    rate: Option<usize>,
 }
 
 impl Answer {
@@ -76,6 +104,11 @@ impl Answer {
         }
     }
 
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
@@ -83,6 +116,40 @@ impl Answer {
 
     pub(crate) fn body(mut self, text: impl Into<String>) -> Self {
         self.body = Body::Text(text.into());
+        self
+    }
+
+    /// A part of `bytes` as the body.
+    pub(crate) fn content(mut self, bytes: &Arc<[u8]>, range: Range<usize>) -> Self {
+        self.body = Body::Content(Content {
+            bytes: Arc::clone(bytes),
+            range,
+            cut: None,
+            hang: None,
+            rate: None,
+        });
+        self
+    }
+
+    /// The connection ends after so many bytes of the content.
+    pub(crate) fn cut(self, after: usize) -> Self {
+        self.but(|content| content.cut = Some(after))
+    }
+
+    /// After so many bytes of the content nothing more comes, and the connection stays.
+    pub(crate) fn hang(self, after: usize) -> Self {
+        self.but(|content| content.hang = Some(after))
+    }
+
+    /// Only so many bytes of the content come in a second.
+    pub(crate) fn slow(self, per_second: usize) -> Self {
+        self.but(|content| content.rate = Some(per_second))
+    }
+
+    fn but(mut self, change: impl FnOnce(&mut Content)) -> Self {
+        if let Body::Content(content) = &mut self.body {
+            change(content);
+        }
         self
     }
 
@@ -111,10 +178,21 @@ impl Answer {
     }
 }
 
+/// What went over all connections.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// Bytes of contents.
+    sent: AtomicU64,
+    /// Contents on their way, now and at most.
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
 /// A server on a free port of this machine. It ends with its value.
 pub(crate) struct Fake {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
+    traffic: Arc<Traffic>,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -125,22 +203,26 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let end = Arc::new(AtomicBool::new(false));
+        let traffic = Arc::new(Traffic::default());
         let answer = Arc::new(answer);
         let thread = thread::spawn({
             let (requests, end) = (Arc::clone(&requests), Arc::clone(&end));
+            let traffic = Arc::clone(&traffic);
             move || {
                 while let Ok((stream, _)) = listener.accept() {
                     if end.load(Ordering::SeqCst) {
                         return;
                     }
                     let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
-                    thread::spawn(move || serve(stream, &requests, &*answer));
+                    let traffic = Arc::clone(&traffic);
+                    thread::spawn(move || serve(stream, &requests, &traffic, &*answer));
                 }
             }
         });
         Self {
             address,
             requests,
+            traffic,
             end,
             thread: Some(thread),
         }
@@ -159,6 +241,16 @@ impl Fake {
     /// Returns the port.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Returns how many bytes of contents were sent so far, all connections together.
+    pub(crate) fn sent(&self) -> u64 {
+        self.traffic.sent.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many contents were being sent at the same time, at most.
+    pub(crate) fn peak(&self) -> usize {
+        self.traffic.peak.load(Ordering::SeqCst)
     }
 
     /// Returns what was asked so far.
@@ -181,6 +273,7 @@ impl Drop for Fake {
 fn serve(
     mut stream: TcpStream,
     requests: &Mutex<Vec<Recorded>>,
+    traffic: &Traffic,
     answer: &dyn Fn(&Recorded) -> Answer,
 ) {
     let Some(request) = wire::read(&mut stream) else {
@@ -192,6 +285,6 @@ fn serve(
     requests.lock().unwrap().push(request.clone());
     let answer = answer(&request);
     // The other side may have had enough.
-    let _ = wire::write(&mut stream, &answer);
+    let _ = wire::write(&mut stream, &answer, traffic);
     wire::finish(&stream);
 }

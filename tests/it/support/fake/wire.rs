@@ -4,11 +4,12 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpStream},
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Answer, Body, Recorded};
+use super::{Answer, Body, Content, Recorded, Traffic};
 
 /// Reads one request; `None` for what is none.
 pub(super) fn read(stream: &mut TcpStream) -> Option<Recorded> {
@@ -50,7 +51,7 @@ pub(super) fn read(stream: &mut TcpStream) -> Option<Recorded> {
 }
 
 /// Writes an answer and the end of the connection.
-pub(super) fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
+pub(super) fn write(stream: &mut TcpStream, answer: &Answer, traffic: &Traffic) -> io::Result<()> {
     if let Body::Tunnel(address) = &answer.body {
         stream.write_all(b"HTTP/1.1 200 Tunnel\r\n\r\n")?;
         return tunnel(stream, TcpStream::connect(address)?);
@@ -64,12 +65,51 @@ pub(super) fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
             write!(head, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
             stream.write_all(head.as_bytes())
         }
+        Body::Content(content) => {
+            write!(head, "Content-Length: {}\r\n\r\n", content.range.len()).unwrap();
+            stream.write_all(head.as_bytes())?;
+            write_content(stream, content, traffic)
+        }
         Body::Large(bytes) => {
             stream.write_all(format!("{head}\r\n").as_bytes())?;
             io::copy(&mut io::repeat(b'x').take(*bytes), stream).map(drop)
         }
         Body::Tunnel(_) => Ok(()),
     }
+}
+
+/// Writes bytes, and counts them as they go.
+fn write_content(stream: &mut TcpStream, content: &Content, traffic: &Traffic) -> io::Result<()> {
+    let bytes = &content.bytes[content.range.clone()];
+    let end = content.cut.into_iter().chain(content.hang).min();
+    let end = end.unwrap_or(bytes.len()).min(bytes.len());
+    // A slow one sends ten times a second, so that much is not held back by the system.
+    let step = content.rate.map_or(64 << 10, |rate| (rate / 10).max(1));
+    let began = Instant::now();
+    let mut at = 0;
+    let now = traffic.now.fetch_add(1, Ordering::SeqCst) + 1;
+    traffic.peak.fetch_max(now, Ordering::SeqCst);
+    while at < end {
+        let part = &bytes[at..(at + step).min(end)];
+        at += part.len();
+        if at == end {
+            // Before the client may know, and asks for more.
+            traffic.now.fetch_sub(1, Ordering::SeqCst);
+        }
+        stream.write_all(part)?;
+        traffic.sent.fetch_add(part.len() as u64, Ordering::SeqCst);
+        if let Some(rate) = content.rate {
+            let nanoseconds = at as u128 * 1_000_000_000 / rate as u128;
+            let due = Duration::from_nanos(u64::try_from(nanoseconds).unwrap());
+            thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+    }
+    if content.hang.is_some() {
+        // Until the client goes.
+        stream.set_read_timeout(None)?;
+        let _ = stream.read(&mut [0]);
+    }
+    Ok(())
 }
 
 /// Passes bytes on in both directions until one side ends.
