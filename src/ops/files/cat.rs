@@ -3,9 +3,10 @@
 use std::{
     cmp::Reverse,
     io::{self, Read, Seek as _, SeekFrom, Write},
+    ops::ControlFlow::{Break, Continue},
 };
 
-use super::{BLOCK, headers, is_below, open, walk};
+use super::{BLOCK, File, has_headers, headers, is_below, open, walk};
 use crate::{
     archive::{self, decompress::Compression},
     digest::{Digest, Hasher},
@@ -40,10 +41,9 @@ pub fn cat(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let path = kitfile::clean(path);
-    let Some(layer) = find(kit, store, &path, progress)? else {
+    let Some((layer, place)) = find(kit, store, &path, progress)? else {
         return out.write_all(&kit.kitfile_text()).map_err(Error::Output);
     };
-    let place = check_out(layer, store, &path, progress)?;
     let unreadable = |source| Error::CannotRead {
         path: path.clone(),
         source,
@@ -85,13 +85,14 @@ fn open_at(layer: &Layer, store: &Store, at: u64) -> Result<Box<dyn Read>, Error
     Ok(Box::new(content))
 }
 
-/// Finds the layer that holds the file `path`; none for the Kitfile, which is in no layer.
+/// Finds the layer that holds the file `path`, and where in it that is; none for the Kitfile, which
+/// is in no layer. That layer was read to its end and checked, once.
 fn find<'a>(
     kit: &'a Kit,
     store: &Store,
     path: &str,
     progress: &dyn Progress,
-) -> Result<Option<&'a Layer>, Error> {
+) -> Result<Option<(&'a Layer, Place)>, Error> {
     let sound = store.unchanged(kit.layers.iter().map(|layer| &layer.descriptor))?;
     let mut layers: Vec<&Layer> = kit.layers.iter().collect();
     // Those first whose own path leads to the file, the most specific one before the others.
@@ -102,20 +103,27 @@ fn find<'a>(
     let mut names = Vec::new();
     let mut is_folder = path == "." && !layers.is_empty();
     for layer in layers {
-        let mut is_here = false;
-        let is_sound = sound.contains(&layer.descriptor.digest);
-        headers(layer, is_sound, store, progress, &mut |file| {
+        let mut look = |file: &File| {
             let is_it = file.path == path.as_bytes();
             let name = String::from_utf8_lossy(&file.path);
-            is_here |= is_it && !file.is_folder;
             is_folder |= is_it && file.is_folder || !is_it && is_below(&name, path);
             if !file.is_folder && names.len() < MAX_NAMES {
                 names.push(name.into_owned());
             }
-            Ok(())
-        })?;
-        if is_here {
-            return Ok(Some(layer));
+            is_it && !file.is_folder
+        };
+        if has_headers(layer, sound.contains(&layer.descriptor.digest)) {
+            let mut is_here = false;
+            headers(layer, store, progress, &mut |file| {
+                is_here = look(&file);
+                Ok(if is_here { Break(()) } else { Continue(()) })
+            })?;
+            if !is_here {
+                continue;
+            }
+        }
+        if let Some(place) = check_out(layer, store, progress, &mut look)? {
+            return Ok(Some((layer, place)));
         }
     }
     let reference = kit.reference.to_string();
@@ -146,17 +154,17 @@ fn similar<'a>(path: &str, names: &'a [String]) -> Option<&'a str> {
         .or_else(|| suggest::closest(path, names.iter().map(String::as_str)))
 }
 
-/// Checks a layer as a whole, and returns where in it the file `path` is.
+/// Checks a layer as a whole, and returns where in it the file is that `is_it` picks.
 fn check_out(
     layer: &Layer,
     store: &Store,
-    path: &str,
     progress: &dyn Progress,
-) -> Result<Place, Error> {
+    is_it: &mut dyn FnMut(&File) -> bool,
+) -> Result<Option<Place>, Error> {
     let meter = progress.begin("Checking", Some(layer.descriptor.size));
     let mut place = None;
     walk(layer, store, progress, &mut |file, at, digest| {
-        if !file.is_folder && file.path == path.as_bytes() {
+        if is_it(&file) {
             place = Some(Place {
                 at,
                 size: file.size,
@@ -166,8 +174,5 @@ fn check_out(
         Ok(())
     })?;
     meter.advance(layer.descriptor.size);
-    place.ok_or_else(|| Error::CannotRead {
-        path: path.to_owned(),
-        source: io::Error::other("the layer changed while it was read"),
-    })
+    Ok(place)
 }

@@ -2,7 +2,10 @@
 
 mod cat;
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+};
 
 pub use self::cat::cat;
 use super::{
@@ -76,12 +79,17 @@ pub fn list_layers(
     let meter = progress.begin("Reading", Some(total));
     for layer in layers {
         let is_sound = sound.contains(&layer.descriptor.digest);
-        headers(layer, is_sound, store, progress, &mut |file| {
+        let mut tell = |file: File| {
             if globs.selects(&file.path) {
                 found(layer, file)?;
             }
             Ok(())
-        })?;
+        };
+        if has_headers(layer, is_sound) {
+            headers(layer, store, progress, &mut |file| tell(file).map(ControlFlow::Continue))?;
+        } else {
+            walk(layer, store, progress, &mut |file, _, _| tell(file))?;
+        }
         meter.advance(layer.descriptor.size);
     }
     Ok(())
@@ -170,26 +178,31 @@ pub(super) fn is_below(path: &str, folder: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Calls `found` with each file and folder of a layer: of a sound one by its headers alone.
+/// Tells whether headers alone say what a layer holds: not if it is compressed, nor unless nobody has
+/// written to it since it was seen to be right.
+fn has_headers(layer: &Layer, is_sound: bool) -> bool {
+    is_sound && matches!(layer.layer_type.encoding, Encoding::Tar | Encoding::Raw)
+}
+
+/// Calls `found` with each file and folder of a layer, by its headers alone, until it has enough.
 fn headers(
     layer: &Layer,
-    is_sound: bool,
     store: &Store,
     progress: &dyn Progress,
-    found: &mut dyn FnMut(File) -> Result<(), Error>,
+    found: &mut dyn FnMut(File) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
     let blob = &layer.descriptor;
-    match layer.layer_type.encoding {
-        Encoding::Tar if is_sound => {}
-        Encoding::Raw if is_sound => return found(raw_file(layer, blob.size)),
-        _ => return walk(layer, store, progress, &mut |file, _, _| found(file)),
+    if layer.layer_type.encoding.is_raw() {
+        return found(raw_file(layer, blob.size)).map(drop);
     }
     let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
     while let Some(entry) = reader.next_entry()? {
         if progress.cancelled() {
             return Err(store::Error::Interrupted.into());
         }
-        found(tar_file(layer, &entry))?;
+        if found(tar_file(layer, &entry))?.is_break() {
+            break;
+        }
         reader.pass_over_content()?;
     }
     Ok(())
