@@ -8,7 +8,7 @@ use std::{any::TypeId, ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-use super::values::References;
+use super::values::{Place, References};
 use crate::{reference::Reference, store::Entry};
 
 /// What a shell is told.
@@ -260,9 +260,12 @@ fn values(
 /// not be listed anywhere.
 fn names_kits(arg: &Arg) -> bool {
     let value = arg.get_value_parser().type_id();
-    [TypeId::of::<Reference>(), TypeId::of::<References>()]
-        .iter()
-        .any(|it| value == *it)
+    let kits = [
+        TypeId::of::<Reference>(),
+        TypeId::of::<References>(),
+        TypeId::of::<Place>(),
+    ];
+    kits.iter().any(|it| value == *it)
 }
 
 /// Tells whether help calls the value of `arg` a directory.
@@ -364,6 +367,7 @@ mod tests {
             ("unpack -odout a/net:p", &nets[2..]),
             ("cat a/net:1", &nets[..1]),
             ("remove a/net:1.0 b", &["b:latest"]),
+            ("diff a/net:1.0 b", &["b:latest"]),
             ("rm -- x", &["x.example:5000/c:1"]),
             ("tag b:latest a/net:n", &["a/net:next"]),
             ("pack . -t b", &["b:latest"]),

@@ -236,6 +236,25 @@ pub(crate) fn registry(text: &str) -> Result<String, BadValue> {
 #[derive(Clone, Debug)]
 pub(crate) struct References(pub(crate) Vec<Reference>);
 
+/// A kit, and where it was said to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) reference: Reference,
+    pub(crate) is_remote: bool,
+}
+
+/// Reads a name that may have `local://` or `remote://` before it.
+pub(crate) fn place(text: &str) -> Result<Place, BadValue> {
+    let (is_remote, name) = match text.strip_prefix("remote://") {
+        Some(name) => (true, name),
+        None => (false, text.strip_prefix("local://").unwrap_or(text)),
+    };
+    Ok(Place {
+        reference: reference(name)?.or_latest(),
+        is_remote,
+    })
+}
+
 /// Reads a boolean as the reference does.
 pub(super) fn switch(text: &str) -> Result<bool, BadValue> {
     match text.to_ascii_lowercase().as_str() {
@@ -244,6 +263,7 @@ pub(super) fn switch(text: &str) -> Result<bool, BadValue> {
         _ => Err(BadValue::new(format!("'{text}' is neither true nor false"))),
     }
 }
+
 /// What becomes of links.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum Links {

@@ -13,12 +13,11 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        values::{BadValue, reference},
+        values::{Place, place},
     },
     digest::Digest,
     oci::{Descriptor, LayerKind, LayerType},
     ops::diff::{self, Change, FileChange, Report},
-    reference::Reference,
     store,
 };
 
@@ -50,25 +49,6 @@ pub(crate) struct Args {
     limits: LimitArgs,
     #[command(flatten)]
     output: FormatArgs,
-}
-
-/// A kit, and where it was said to be.
-#[derive(Clone, Debug)]
-struct Place {
-    reference: Reference,
-    is_remote: bool,
-}
-
-/// Reads a name that may have `local://` or `remote://` before it.
-fn place(text: &str) -> Result<Place, BadValue> {
-    let (is_remote, name) = match text.strip_prefix("remote://") {
-        Some(name) => (true, name),
-        None => (false, text.strip_prefix("local://").unwrap_or(text)),
-    };
-    Ok(Place {
-        reference: reference(name)?.or_latest(),
-        is_remote,
-    })
 }
 
 /// The result in JSON.
