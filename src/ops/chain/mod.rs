@@ -83,7 +83,9 @@ pub fn follow(child: Child<'_>, find: &Find<'_>) -> Result<Vec<Parent>, Error> {
         let digests = parents.iter().map(|parent| &parent.descriptor);
         let mut digests = digests.chain(child.descriptor).map(|known| known.digest);
         if digests.any(|digest| digest == descriptor.digest) {
-            return Err(ChainError::Circle { chain: chain() }.into());
+            // By its names alone nobody sees that it is one.
+            let chain = format!("{}, which is a kit met before", chain());
+            return Err(ChainError::Circle { chain }.into());
         }
         parents.push(Parent {
             reference,

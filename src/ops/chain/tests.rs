@@ -116,7 +116,7 @@ fn a_circle_is_seen_by_digest_too() {
         },
         &|_| Ok((descriptor("same"), kitfile("model.bin"))),
     );
-    assert!(show(followed).ends_with("in a circle: a:1 => other:2"));
+    assert!(show(followed).ends_with("in a circle: a:1 => other:2, which is a kit met before"));
 }
 
 #[test]

@@ -190,7 +190,7 @@ Tagged x:2
         kit.run(["unpack", "b:1", "-d", "out"]),
         str![[r#"
 [stderr]
-error: kits take their model from each other in a circle: b:1 => a:1
+error: kits take their model from each other in a circle: b:1 => a:1, which is a kit met before
 hint: let model.path of one of them name the files of the model
 [exit 1]
 
