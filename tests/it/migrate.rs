@@ -476,21 +476,6 @@ fn an_oci_layout_or_our_own_store_is_no_store_of_kitops() {
     assert_eq!(fs::read(store.join("names.log")).unwrap(), before);
 }
 
-#[cfg(unix)]
-#[test]
-fn a_store_that_may_not_be_read_is_no_damage() {
-    let homes = Homes::new();
-    homes.usual();
-    for kit in [&homes.one, &homes.two] {
-        super::support::set_mode(&blob_of(&homes.storage(), kit), 0);
-    }
-    if fs::File::open(blob_of(&homes.storage(), &homes.one)).is_ok() {
-        return; // Root reads everything.
-    }
-    let output = homes.kit.run(["migrate"]).exits(4);
-    assert!(output.stderr.contains("Permission denied"), "{output}");
-}
-
 #[test]
 fn a_manifest_of_something_else_is_named_and_left() {
     let homes = Homes::new();

@@ -394,3 +394,23 @@ fn fail(report: &mut Report, place: usize, stored: &StoredKit, error: &Error) {
     );
     report.problems.push((name, text(error)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_told_from_damage() {
+        for (kind, is_expected) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::NotFound, false),
+        ] {
+            let error = Error::from(bundle::Error::Io {
+                action: "read",
+                path: "blob".into(),
+                source: kind.into(),
+            });
+            assert_eq!(is_forbidden(&error), is_expected, "{kind}");
+        }
+    }
+}
