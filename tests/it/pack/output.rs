@@ -188,7 +188,7 @@ error: tag `a b` holds ' ', expected 1 to 128 letters, digits, `_`, `.` and `-`,
         kit.run(["pack", ".", "-t", "team/net:ok,no/tag"]),
         str![[r#"
 [stderr]
-error: repository `team/net:ok,no/tag` holds ':', expected lower-case letters and digits, in between `/`, `.`, `_`, `__` or any number of `-`
+error: `no/tag` in `team/net:ok,no/tag` is a name where a tag is expected: only tags follow a comma
   given for --tag
 [exit 2]
 
