@@ -84,6 +84,20 @@ impl TransferArgs {
     }
 }
 
+impl TransferArgs {
+    /// Returns how many blobs are sent at a time: each has one connection.
+    pub(crate) fn uploads(&self) -> usize {
+        self.jobs
+            .map_or(self.concurrency, |jobs| jobs.min(self.concurrency))
+            .get()
+    }
+
+    /// Returns how many bytes a second may be moved.
+    pub(crate) fn max_rate(&self) -> Option<u64> {
+        self.max_rate
+    }
+}
+
 /// Reads how many blobs are moved at the same time; the complaint is the reference's.
 fn concurrency(text: &str) -> Result<NonZeroUsize, BadValue> {
     text.parse().map_err(|_| {

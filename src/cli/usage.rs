@@ -10,7 +10,7 @@ use crate::suggest::closest;
 
 /// Commands of the reference that this version has not got. They deserve an answer, not a guess
 /// at what else could be meant.
-const NOT_YET: &[&str] = &["push", "import"];
+const NOT_YET: &[&str] = &["import"];
 
 /// Returns the failure that tells what `error` complains about; `program` knows the flags there are.
 pub(crate) fn failure(error: &clap::Error, program: &clap::Command) -> Failure {

@@ -61,13 +61,13 @@ pub struct Options {
 /// Sends requests; connections are kept and shared by its clones.
 #[derive(Clone)]
 pub struct Client {
-    inner: reqwest::Client,
+    pub(super) inner: reqwest::Client,
     proxies: Proxies,
     policy: Policy,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
-    pauses: Arc<Pauses>,
+    pub(super) pauses: Arc<Pauses>,
 }
 
 impl Client {
@@ -231,21 +231,26 @@ impl Client {
             Err(_) => Reason::Silent(idle),
         };
         self.observer.step(format_args!("{what}{with}: {reason}"));
+        Err(self.unreachable(url, origin, reason))
+    }
+
+    /// Returns the error of a request that got no answer.
+    pub(super) fn unreachable(&self, url: &Url, origin: &Origin, reason: Reason) -> Error {
         let proxy = self.proxies.to(url).map(|proxy| {
             let host = proxy.host_str().unwrap_or_default();
             proxy
                 .port()
                 .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
         });
-        Err(Error::Unreachable {
+        Error::Unreachable {
             peer: origin.to_string(),
             proxy,
             reason,
-        })
+        }
     }
 }
 
-fn origin(url: &Url) -> Result<Origin, Error> {
+pub(super) fn origin(url: &Url) -> Result<Origin, Error> {
     Origin::of(url).ok_or_else(|| Error::Redirect {
         from: "the request".to_owned(),
         to: shown(url),

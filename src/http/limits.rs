@@ -25,3 +25,6 @@ pub const IDLE: Duration = Duration::from_secs(30);
 /// How long a document that is held in memory may take as a whole: a peer that sends one byte a
 /// second is never silent.
 pub const DOCUMENT: Duration = Duration::from_secs(60);
+/// How long a registry may take to put together a blob that it has all of: some copy it, which
+/// takes minutes.
+pub const CLOSING: Duration = Duration::from_secs(900);

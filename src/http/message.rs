@@ -91,6 +91,12 @@ impl Request {
         Self::new(Method::POST, url, Some(Form(body)))
     }
 
+    /// Returns a request without a body, which is sent with another one by
+    /// [`super::Client::transmit`].
+    pub fn of(method: Method, url: Url) -> Self {
+        Self::new(method, url, None)
+    }
+
     fn new(method: Method, url: Url, body: Option<Form>) -> Self {
         Self {
             method,
@@ -106,6 +112,15 @@ impl Request {
     pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
         let name = HeaderName::from_static(name);
         self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// Adds a header that is no secret. A value that no header can have is left out.
+    #[must_use]
+    pub fn value(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
         self
     }
 

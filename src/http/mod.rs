@@ -17,6 +17,7 @@ mod pause;
 mod pem;
 mod proxy;
 mod retry;
+mod send;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -26,6 +27,8 @@ pub use error::{Error, Reason};
 pub use message::{Authorization, Request, Response};
 pub use origin::{Origin, Scheme};
 pub use proxy::{BadProxy, Proxies};
+pub use reqwest::Method;
 pub use reqwest::Url;
 pub use retry::{Clock, Policy, SystemClock};
+pub use send::{Content, Feeder, Patience, Taken};
 pub use tls::{Files, Tls};

@@ -78,6 +78,21 @@ impl Policy {
         }
     }
 
+    /// Returns how long to wait before the next of several tries, whatever the last one met;
+    /// `None` when there have been enough of them, or `asked` is too long.
+    pub(super) fn next(
+        self,
+        failed: u32,
+        asked: Option<Duration>,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let asked = asked.unwrap_or_default();
+        if failed > self.retries || asked > Duration::from_secs(MAX_RETRY_AFTER) {
+            return None;
+        }
+        Some(asked.max(backoff(failed, jitter)))
+    }
+
     /// Returns how long to wait before the next try after no answer came.
     pub(super) fn after_error(self, error: &Error, failed: u32, jitter: f64) -> Option<Duration> {
         let Error::Unreachable { reason, .. } = error else {

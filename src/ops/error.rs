@@ -65,6 +65,18 @@ pub enum Error {
         /// Whether a public registry sends us into a closed network: that is never followed.
         is_private: bool,
     },
+    /// A registry will not take a part of a kit.
+    #[error("{what} has {size} bytes, and {registry} takes {limit}")]
+    AboveLimit {
+        /// The kind of registry.
+        registry: &'static str,
+        /// A layer, or the manifest.
+        what: String,
+        /// How large it is.
+        size: u64,
+        /// What the registry takes.
+        limit: u64,
+    },
     /// A directory could not be packed or unpacked.
     #[error(transparent)]
     Archive(#[from] archive::Error),

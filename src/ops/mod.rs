@@ -15,6 +15,7 @@ pub mod migrate;
 mod modelpack;
 pub mod pack;
 pub mod pull;
+pub mod push;
 mod reuse;
 pub mod save;
 pub mod status;

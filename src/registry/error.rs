@@ -167,6 +167,68 @@ pub enum Error {
         /// What came.
         answer: RangeAnswer,
     },
+    /// It does not take a blob or a manifest.
+    #[error("{registry}/{repository} did not take {what}: it answered {status}{}", quoted(words.as_deref()))]
+    NotTaken {
+        /// The registry.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// A digest, or what else it is.
+        what: String,
+        /// The status.
+        status: u16,
+        /// Its words.
+        words: Option<String>,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It says that it took a blob, but has none, or less.
+    #[error("{registry} says that it took {digest}, but does not have its {size} bytes")]
+    NotStored {
+        /// The registry.
+        registry: String,
+        /// The blob.
+        digest: Digest,
+        /// Its size.
+        size: u64,
+    },
+    /// It says that what it took has another digest.
+    #[error("{peer} says that it took {actual} in place of {expected}")]
+    OtherDigest {
+        /// Who says so.
+        peer: String,
+        /// What was sent.
+        expected: Digest,
+        /// What it says.
+        actual: Digest,
+    },
+    /// An upload cannot go on where it says.
+    #[error("{peer} sends an upload on to `{location}`: {problem}")]
+    Location {
+        /// Who says so.
+        peer: String,
+        /// The address, without its secrets.
+        location: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// A blob here is not what its name says; it was not sent to its end.
+    #[error("blob {digest} is damaged: its content has the digest {actual}")]
+    Damaged {
+        /// The blob.
+        digest: Digest,
+        /// What its content has.
+        actual: Digest,
+    },
+    /// A blob here cannot be read.
+    #[error("cannot read blob {digest}")]
+    Read {
+        /// The blob.
+        digest: Digest,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The login would go over the wire in clear.
     #[error("the login for {registry} would be sent in clear: it does not speak TLS")]
     InClear {

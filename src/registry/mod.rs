@@ -9,14 +9,20 @@ mod challenge;
 pub mod download;
 mod error;
 mod login;
+mod profile;
 mod repository;
 mod session;
 #[cfg(test)]
 mod tests;
+mod together;
 mod token;
+mod upload;
 mod words;
 
 pub use error::{Error, RangeAnswer, ServerProblem};
 pub use login::Again;
+pub use profile::{Chunks, Habits, Profile, Way};
 pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};
+pub use together::{Job, together};
+pub use upload::{Blob, Counts, Given, Throttle, UploadOptions, Uploader};

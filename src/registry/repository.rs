@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    http::{self, Reason, Request, Response, Url},
+    http::{self, Authorization, Reason, Request, Response, Url},
     oci::{Descriptor, Manifest, media_type},
 };
 
@@ -131,6 +131,27 @@ impl Repository {
             ) if self.registry.is_at(&peer) => Err(self.denied(action, words)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns the address of what is at `path` below the repository, or at a whole address.
+    pub(super) fn address(&self, path: &str) -> Result<Url, Error> {
+        let is_address = path.starts_with('/') || path.contains("://");
+        if is_address {
+            self.registry.address(path)
+        } else {
+            self.registry.address(&format!("{}/{path}", self.path))
+        }
+    }
+
+    /// Returns the proof for `action` to show at an address, a new one if there was one that has
+    /// become old. None for anyone but the registry itself.
+    pub(super) async fn proof(
+        &self,
+        action: Action,
+        url: &Url,
+    ) -> Result<Option<Authorization>, Error> {
+        let scope = format!("repository:{}:{}", self.path, action.scope());
+        self.registry.fresh_proof(&scope, url).await
     }
 
     fn denied(&self, action: Action, words: Option<String>) -> Error {

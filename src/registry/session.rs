@@ -244,6 +244,41 @@ impl Registry {
         Err(last.expect("there is at least one address").into())
     }
 
+    /// Returns the address of what is at `path` below `/v2/`, or at a whole address.
+    pub(super) fn address(&self, path: &str) -> Result<Url, Error> {
+        let base = self.base.get().unwrap_or(&self.bases[0]);
+        base.join(path).map_err(|_| Error::Name {
+            registry: self.name.clone(),
+        })
+    }
+
+    /// Returns the proof for `scope` to show at `url`: the one that worked before, or a new one if
+    /// that has become old. None where the registry never asked, and for anyone else's address.
+    pub(super) async fn fresh_proof(
+        &self,
+        scope: &str,
+        url: &Url,
+    ) -> Result<Option<Authorization>, Error> {
+        if Origin::of(url) != Some(self.origin()) {
+            return Ok(None);
+        }
+        if let Some((proof, _)) = self.known_proof(Some(scope)).await? {
+            return Ok(Some(proof));
+        }
+        let _renewing = self.renewing.lock().await;
+        if let Some((proof, _)) = self.known_proof(Some(scope)).await? {
+            return Ok(Some(proof));
+        }
+        let challenge = {
+            let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+            proofs.challenge.clone()
+        };
+        match challenge {
+            Some(challenge) => self.prove(challenge, Some(scope)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Returns the address in use.
     fn origin(&self) -> Origin {
         let base = self.base.get().unwrap_or(&self.bases[0]);

@@ -98,7 +98,8 @@ pub(super) async fn fetch(
     if let Some(service) = &bearer.service {
         fields.push(("service", service.as_str()));
     }
-    if let Some(scope) = scope {
+    // Several scopes, as for a mount, are several fields.
+    for scope in scope.into_iter().flat_map(|it| it.split(' ')) {
         fields.push(("scope", scope));
     }
     let request = match credential {

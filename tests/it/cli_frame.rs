@@ -175,7 +175,7 @@ fn a_mistake_beside_format_json_is_json() {
 
 #[test]
 fn commands_of_the_reference_that_are_missing_are_called_missing() {
-    for name in ["push", "import"] {
+    for name in ["import"] {
         let text = shown(&format!("{name} some --flag"));
         let expected = format!("error: `kit {name}` is not available yet in this version\n");
         assert!(text.contains(&expected), "{text}");

@@ -119,6 +119,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio::", &["cli", "http", "ops", "registry"]),
     ("rpassword::", &["cli"]),
     ("zeroize::", &["credentials"]),
+    ("bytes::", &["http", "registry"]),
+    ("http_body::", &["http"]),
     ("base64::", &["credentials", "http"]),
     ("fastrand::", &["credentials", "http"]),
 ];

@@ -40,6 +40,7 @@ mod modelpack; // kits of the other format
 mod pack; // `kit pack`
 mod prune; // freeing what nothing needs
 mod pull; // kits out of registries, whatever these do
+mod push; // kits to a registry
 mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod reference; // docs/cli.md and the manual pages are what the program says of itself

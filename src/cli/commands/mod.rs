@@ -24,6 +24,7 @@ mod migrate;
 mod pack;
 mod prune;
 mod pull;
+mod push;
 mod remove;
 mod save;
 mod status;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Pack(pack::Args),
     Prune(prune::Args),
     Pull(pull::Args),
+    Push(push::Args),
     Remove(remove::Args),
     Save(save::Args),
     Status(status::Args),
@@ -103,6 +105,7 @@ impl Command {
             Self::Pack(args) => pack::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
             Self::Pull(args) => pull::run(&args, context),
+            Self::Push(args) => push::run(&args, context),
             Self::Remove(args) => remove::run(&args, context),
             Self::Save(args) => save::run(&args, context),
             Self::Status(args) => status::run(&args, context),

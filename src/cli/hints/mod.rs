@@ -4,6 +4,7 @@
 mod archive;
 mod network;
 mod ops;
+mod push;
 
 use std::io;
 

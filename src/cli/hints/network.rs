@@ -1,6 +1,6 @@
 //! What goes wrong between us and a registry.
 
-use super::{io_kind, write_kind};
+use super::{io_kind, push, write_kind};
 use crate::{
     cli::failure::{Failure, Kind},
     credentials, http, registry,
@@ -123,6 +123,12 @@ impl From<registry::Error> for Failure {
             E::NoBlob { .. } => {
                 plain(Kind::Damaged).hint("the kit is not complete there: push it again")
             }
+            E::NotTaken { .. }
+            | E::NotStored { .. }
+            | E::OtherDigest { .. }
+            | E::Location { .. }
+            | E::Damaged { .. }
+            | E::Read { .. } => push::refused(error),
             E::NotAKit { .. } => plain(Kind::Failed),
             E::BadManifest { .. } => plain(Kind::Damaged),
             E::WrongContent { .. } | E::WrongSize { .. } => plain(Kind::Damaged)

@@ -94,6 +94,9 @@ impl From<ops::Error> for Failure {
                 "free {} there; `kit prune` frees what no kit needs",
                 human::bytes(need.saturating_sub(*have))
             )),
+            E::AboveLimit { .. } => plain(Kind::Limit).hint(
+                "cut what is too large into several elements of the Kitfile, or try without --strict-limits",
+            ),
             E::ParentElsewhere {
                 registry,
                 is_private: false,

@@ -86,7 +86,9 @@ pub fn list_layers(
             Ok(())
         };
         if has_headers(layer, is_sound) {
-            headers(layer, store, progress, &mut |file| tell(file).map(ControlFlow::Continue))?;
+            headers(layer, store, progress, &mut |file| {
+                tell(file).map(ControlFlow::Continue)
+            })?;
         } else {
             walk(layer, store, progress, &mut |file, _, _| tell(file))?;
         }

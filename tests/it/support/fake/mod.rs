@@ -5,6 +5,7 @@
 //! own: what is remembered is in the order in which requests arrived.
 
 mod shelf;
+pub(crate) mod uploads;
 mod wire;
 
 pub(crate) use shelf::{Shelf, asked_blob};

@@ -1,0 +1,90 @@
+//! Manifests: what makes blobs a kit.
+
+use super::{Error, Uploader};
+use crate::{
+    digest::Digest,
+    http::{Content, Method, Request, Response},
+    oci::Descriptor,
+    registry::Action,
+};
+
+impl Uploader {
+    /// Asks whether the repository has the manifest.
+    pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
+        let found = self.repository.head_manifest(&digest.to_string()).await?;
+        Ok(found.is_some_and(|found| found.digest == *digest))
+    }
+
+    /// Gives a manifest under a tag or its digest. Its blobs must be there.
+    pub async fn name(
+        &self,
+        reference: &str,
+        manifest: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let mut failed = 0;
+        let mut renewed = false;
+        loop {
+            let path = format!("manifests/{reference}");
+            let result = self.put_manifest(&path, manifest, bytes).await;
+            let (why, retry_after, error) = match result {
+                Ok(response) => match response.status() {
+                    200..=299 => return check(manifest, &response),
+                    401 | 403 if !renewed => {
+                        // Asking for anything gets a new token.
+                        renewed = true;
+                        self.repository.head_manifest(reference).await?;
+                        continue;
+                    }
+                    status @ (408 | 429 | 500 | 502..=504) => {
+                        let why = format!("{} answered {status}", response.peer());
+                        let retry_after = response.retry_after();
+                        (
+                            why,
+                            retry_after,
+                            self.refused("the manifest", response).await,
+                        )
+                    }
+                    _ => return Err(self.refused("the manifest", response).await),
+                },
+                Err(error) => (error.to_string(), None, error),
+            };
+            failed += 1;
+            let client = self.repository.registry().client();
+            if !client.wait_to_retry(&why, failed, retry_after).await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn put_manifest(
+        &self,
+        path: &str,
+        manifest: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<Response, Error> {
+        let url = self.repository.address(path)?;
+        let request = Request::of(Method::PUT, url.clone())
+            .value("content-type", &manifest.media_type)
+            .authorization(self.repository.proof(Action::Push, &url).await?);
+        let content = Content::of(bytes.to_vec());
+        let client = self.repository.registry().client();
+        Ok(client
+            .transmit(&request, content, self.patience(true))
+            .await?)
+    }
+}
+
+/// Compares the digest that a registry says it computed.
+fn check(manifest: &Descriptor, response: &Response) -> Result<(), Error> {
+    let said = response.headers("docker-content-digest");
+    let said = said.first().and_then(|it| it.parse().ok());
+    match said {
+        Some(actual) if actual != manifest.digest => Err(Error::OtherDigest {
+            peer: response.peer().to_string(),
+            expected: manifest.digest,
+            actual,
+        }),
+        _ => Ok(()),
+    }
+}

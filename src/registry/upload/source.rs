@@ -1,0 +1,270 @@
+//! The content of a blob on its way to a registry: read once, hashed while it passes.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::task::spawn_blocking;
+
+use super::Error;
+use crate::{
+    digest::{Digest, Hasher},
+    http::{Content, Feeder, Taken},
+    oci::Descriptor,
+};
+
+/// How much is read, hashed and sent at once.
+const PIECE: usize = 256 << 10;
+
+/// Keeps all uploads of a command together below a rate.
+#[derive(Debug)]
+pub struct Throttle {
+    /// Bytes a second.
+    rate: u64,
+    /// When what was let through so far will have been sent at that rate.
+    busy_until: Mutex<Instant>,
+}
+
+impl Throttle {
+    /// Returns a throttle that lets so many bytes a second through.
+    pub fn new(bytes_per_second: u64) -> Self {
+        Self {
+            rate: bytes_per_second.max(1),
+            busy_until: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Blocks until `bytes` may pass.
+    fn pass(&self, bytes: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a time is no exact number")]
+        let time = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        let wait = {
+            let mut busy_until = self
+                .busy_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let begin = now.max(*busy_until);
+            *busy_until = begin + time;
+            begin - now
+        };
+        thread::sleep(wait);
+    }
+}
+
+/// What is wrong with a blob here.
+#[derive(Debug)]
+enum Fault {
+    Content(Digest),
+    Read(io::Error),
+}
+
+struct State {
+    hasher: Hasher,
+    /// So many bytes are in it.
+    hashed: u64,
+    fault: Option<Fault>,
+}
+
+/// A blob that can be sent from anywhere in it, any number of times.
+pub(super) struct Source {
+    file: Arc<File>,
+    blob: Descriptor,
+    throttle: Option<Arc<Throttle>>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Source {
+    pub(super) fn new(file: File, blob: &Descriptor, throttle: Option<Arc<Throttle>>) -> Self {
+        Self {
+            file: Arc::new(file),
+            blob: blob.clone(),
+            throttle,
+            state: Arc::new(Mutex::new(State {
+                hasher: Hasher::new(),
+                hashed: 0,
+                fault: None,
+            })),
+        }
+    }
+
+    /// Returns the bytes from `begin` to `end` as a body. The last piece of a blob leaves only
+    /// when the digest has held: a damaged blob is never sent whole.
+    pub(super) fn body(&self, begin: u64, end: u64, tell: Taken) -> Content {
+        let (content, feeder) = Content::new(end - begin, tell);
+        if begin < end {
+            let (file, blob) = (Arc::clone(&self.file), self.blob.clone());
+            let (state, throttle) = (Arc::clone(&self.state), self.throttle.clone());
+            // Ends when the body is dropped.
+            let _ = spawn_blocking(move || {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                let to = Some((&feeder, throttle.as_deref()));
+                if let Err(fault) = pass(&file, &blob, &mut state, begin, end, to) {
+                    feeder.feed(Err(io::ErrorKind::InvalidData.into()));
+                    state.fault = Some(fault);
+                }
+            });
+        }
+        content
+    }
+
+    /// Reads what was not read yet and checks the whole.
+    pub(super) async fn verify(&self) -> Result<(), Error> {
+        let (file, blob, state) = (
+            Arc::clone(&self.file),
+            self.blob.clone(),
+            Arc::clone(&self.state),
+        );
+        let checked = spawn_blocking(move || {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(fault) = pass(&file, &blob, &mut state, blob.size, blob.size, None) {
+                state.fault = Some(fault);
+            }
+        });
+        // It cannot be cancelled, and does not panic.
+        let _ = checked.await;
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    /// Returns what the blob is called in messages.
+    pub(super) fn name(&self) -> String {
+        self.blob.digest.to_string()
+    }
+
+    /// Returns what was found to be wrong with the blob here.
+    pub(super) fn fault(&self) -> Option<Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = self.blob.digest;
+        match state.fault.take()? {
+            Fault::Content(actual) => Some(Error::Damaged { digest, actual }),
+            Fault::Read(source) => Some(Error::Read { digest, source }),
+        }
+    }
+}
+
+/// Reads on from where hashing stopped or sending begins, whichever comes first, to `end`.
+fn pass(
+    mut file: &File,
+    blob: &Descriptor,
+    state: &mut State,
+    begin: u64,
+    end: u64,
+    to: Option<(&Feeder, Option<&Throttle>)>,
+) -> Result<(), Fault> {
+    let mut at = begin.min(state.hashed);
+    file.seek(SeekFrom::Start(at)).map_err(Fault::Read)?;
+    loop {
+        let is_sent = at >= begin;
+        // Nothing is sent twice in one body, nothing is hashed twice in one blob.
+        let until = if is_sent { end } else { begin.min(end) };
+        let until = if at < state.hashed {
+            until.min(state.hashed)
+        } else {
+            until
+        };
+        let length = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
+        if length > 0 {
+            let mut piece = vec![0; length];
+            file.read_exact(&mut piece).map_err(Fault::Read)?;
+            if at == state.hashed {
+                state.hasher.update(&piece);
+                state.hashed += length as u64;
+            }
+            at += length as u64;
+            if at == blob.size {
+                check(blob, state)?;
+            }
+            if let (true, Some((feeder, throttle))) = (is_sent, to) {
+                if let Some(throttle) = throttle {
+                    throttle.pass(length);
+                }
+                if !feeder.feed(Ok(piece)) {
+                    return Ok(());
+                }
+            }
+        }
+        if at == end {
+            return if at == blob.size {
+                check(blob, state)
+            } else {
+                Ok(())
+            };
+        }
+    }
+}
+
+fn check(blob: &Descriptor, state: &State) -> Result<(), Fault> {
+    let actual = state.hasher.clone().finish();
+    if state.hashed == blob.size && actual == blob.digest {
+        Ok(())
+    } else {
+        Err(Fault::Content(actual))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn source(content: &[u8], digest: Digest) -> Source {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        let mut blob = Descriptor::of("application/octet-stream", content);
+        blob.digest = digest;
+        Source::new(file, &blob, None)
+    }
+
+    async fn carried(source: &Source, begin: u64, end: u64) -> (Vec<u8>, bool) {
+        source.body(begin, end, Arc::new(|_| {})).collect().await
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_sent_from_anywhere_and_checked_whatever_was_sent_before() {
+        let content: Vec<u8> = (0..1_000_000_u32).map(|it| it.to_le_bytes()[0]).collect();
+        let all = content.len() as u64;
+        for steps in [
+            vec![(0, all)],
+            vec![(0, 300_000), (300_000, all)],
+            vec![(0, 300_000), (100_000, 600_000), (0, all)],
+            vec![(700_000, 800_000), (800_000, all)],
+            vec![(0, 500_000), (500_000, 500_000)],
+        ] {
+            let source = source(&content, Digest::of(&content));
+            for (begin, end) in &steps {
+                let range = usize::try_from(*begin).unwrap()..usize::try_from(*end).unwrap();
+                let (bytes, whole) = carried(&source, *begin, *end).await;
+                assert!(whole && bytes == content[range], "{steps:?}");
+            }
+            source.verify().await.unwrap();
+            assert!(source.fault().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_blob_is_never_sent_whole() {
+        let content = vec![7; 600_000];
+        for begin in [0, 300_000, 599_999] {
+            let source = source(&content, Digest::of(b"other"));
+            let (bytes, whole) = carried(&source, begin, 600_000).await;
+            assert!(!whole && (bytes.len() as u64) < 600_000 - begin);
+            assert!(matches!(source.fault(), Some(Error::Damaged { .. })));
+        }
+        let source = source(&content, Digest::of(b"other"));
+        carried(&source, 0, 100).await;
+        assert!(matches!(source.verify().await, Err(Error::Damaged { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_empty_blob_has_the_digest_of_nothing() {
+        let right = source(b"", Digest::of(b""));
+        right.verify().await.unwrap();
+        let wrong = source(b"", Digest::of(b"x"));
+        assert!(wrong.verify().await.is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! Registries with habits of their own: none needs a flag, and each has the blob in the end.
+
+use super::{SEVERAL_CHUNKS, count, pack_large, push};
+use crate::support::{
+    Sandbox,
+    fake::uploads::{Habits, Uploads},
+};
+
+const MIB: u64 = 1 << 20;
+/// More than is sent in one request to a registry of which nothing is known.
+const LARGE: usize = 40 << 20;
+
+#[test]
+fn registries_of_every_kind_are_pushed_to_without_a_flag() {
+    let habits = Habits::default;
+    let rows: Vec<(&str, Habits)> = vec![
+        ("distribution", habits()),
+        (
+            "GitHub",
+            Habits {
+                headers: vec![("X-GitHub-Request-Id", "1")],
+                max_chunk: Some(4 * MIB),
+                ..habits()
+            },
+        ),
+        (
+            "GitHub behind another name",
+            Habits {
+                max_chunk: Some(4 * MIB),
+                ..habits()
+            },
+        ),
+        (
+            "Amazon",
+            Habits {
+                taken: 201,
+                stuck: true,
+                mute: true,
+                ..habits()
+            },
+        ),
+        (
+            "Google",
+            Habits {
+                no_chunks: Some(405),
+                ..habits()
+            },
+        ),
+        (
+            "Google, in other words",
+            Habits {
+                no_chunks: Some(400),
+                ..habits()
+            },
+        ),
+        (
+            "Azure",
+            Habits {
+                headers: vec![("X-Ms-Correlation-Request-Id", "1")],
+                max_body: Some(20_000_000),
+                ..habits()
+            },
+        ),
+        (
+            "Azure behind another name",
+            Habits {
+                max_body: Some(20_000_000),
+                ..habits()
+            },
+        ),
+        (
+            "Artifactory",
+            Habits {
+                headers: vec![("X-JFrog-Version", "Artifactory/7")],
+                last_chunk_only: true,
+                ..habits()
+            },
+        ),
+        (
+            "Artifactory behind another name",
+            Habits {
+                last_chunk_only: true,
+                ..habits()
+            },
+        ),
+        (
+            "Nexus",
+            Habits {
+                headers: vec![("Server", "Nexus/3.70.1")],
+                final_location: false,
+                ..habits()
+            },
+        ),
+        (
+            "behind Cloudflare",
+            Habits {
+                headers: vec![("CF-Ray", "1")],
+                max_body: Some(100_000_000),
+                ..habits()
+            },
+        ),
+        (
+            "a proxy of 1 MiB",
+            Habits {
+                max_body: Some(MIB),
+                ..habits()
+            },
+        ),
+        (
+            "chunks of 10 MiB at least",
+            Habits {
+                min_chunk: Some(10 * MIB),
+                ..habits()
+            },
+        ),
+        (
+            "other hosts in addresses",
+            Habits {
+                location: Some(String::new()),
+                ..habits()
+            },
+        ),
+    ];
+    let kit = Sandbox::new();
+    pack_large(&kit, "team/net:1.0", LARGE);
+    for (what, habits) in rows {
+        let registry = Uploads::start(habits);
+        let name = format!("{}/team/net:1.0", registry.host());
+        let output = push(&kit, ["team/net:1.0", &name]);
+        assert_eq!(output.code, 0, "{what}: {output}");
+        registry.has_kit("team/net", "1.0");
+    }
+}
+
+#[test]
+fn a_known_registry_is_not_taught_by_failures() {
+    for (header, chunks) in [
+        (("X-GitHub-Request-Id", "1"), 0),
+        (("X-JFrog-Version", "7"), 0),
+        // Of 16 MiB each at most.
+        (("X-Ms-Correlation-Request-Id", "1"), 3),
+        (("Docker-Distribution-Api-Version", "registry/2.0"), 2),
+    ] {
+        let registry = Uploads::start(Habits {
+            headers: vec![header],
+            ..Habits::default()
+        });
+        let kit = Sandbox::new();
+        let name = format!("{}/team/net:1.0", registry.host());
+        pack_large(&kit, &name, LARGE);
+        push(&kit, [&*name]).success();
+        let asked = registry.asked();
+        assert_eq!(count(&asked, "PATCH"), chunks, "{header:?}");
+        assert!(
+            asked
+                .iter()
+                .all(|it| (200..300).contains(&it.status) || it.status == 404)
+        );
+    }
+}
+
+#[test]
+fn the_user_decides_how_blobs_are_sent() {
+    let kit = Sandbox::new();
+    pack_large(&kit, "team/net:1.0", SEVERAL_CHUNKS);
+    for (flags, chunks) in [
+        (vec!["--upload", "chunks"], 0),
+        (vec!["--chunk-size", "2MiB"], 3),
+        (vec!["--upload", "whole"], 0),
+    ] {
+        let registry = Uploads::start(Habits::default());
+        let name = format!("{}/team/net:1.0", registry.host());
+        push(&kit, ["team/net:1.0", &name].into_iter().chain(flags)).success();
+        assert_eq!(count(&registry.asked(), "PATCH"), chunks);
+        registry.has_kit("team/net", "1.0");
+    }
+}

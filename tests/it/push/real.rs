@@ -1,0 +1,115 @@
+//! Against a real registry, and what another program finds there.
+
+use std::process::Command;
+
+use super::{pack_large, push};
+use crate::support::{
+    Sandbox, have, kits,
+    logins::{PASSWORD, login, sandbox},
+    registry::{RealRegistry, Setup},
+};
+
+/// Returns what skopeo finds under a name.
+fn skopeo(words: &[&str]) -> Vec<u8> {
+    let found = Command::new("skopeo").args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success(), "{words:?}: {said}");
+    found.stdout
+}
+
+#[test]
+fn others_find_the_kit_as_it_is() {
+    if !have("skopeo") {
+        return;
+    }
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let (kit, host) = (Sandbox::new(), registry.host());
+    let name = format!("{host}/team/net:1.0");
+    let digest = pack_large(&kit, &name, 6 << 20);
+    for more in [vec!["--chunk-size", "1MiB"], vec!["--upload", "whole"]] {
+        let words = ["push", &name].into_iter().chain(more);
+        kit.run(words).success();
+    }
+    let remote = format!("docker://{name}");
+    let manifest = skopeo(&["inspect", "--raw", "--tls-verify=false", &remote]);
+    assert_eq!(modelkit::digest::Digest::of(&manifest).to_string(), digest);
+    let layout = kit.path("copy");
+    let target = format!("oci:{}:1.0", layout.display());
+    skopeo(&["copy", "--src-tls-verify=false", &remote, &target]);
+    let (config, layers) = kits::blobs(&kit, &digest);
+    for blob in layers.into_iter().chain([config, digest]) {
+        let hex = blob.strip_prefix("sha256:").unwrap();
+        assert!(layout.join("blobs/sha256").join(hex).is_file(), "{blob}");
+    }
+    // Taken from there, nothing is sent.
+    let other = format!("{host}/prod/net:2");
+    let report = kit.run(["push", &name, &other, "--format", "json"]).json();
+    assert_eq!(report["kits"][0]["mounted"], 2);
+    assert_eq!(report["kits"][0]["sentBytes"], 0);
+    let left = std::fs::read_dir(kit.home().join("uploads"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "nothing is kept of what is done");
+}
+
+#[test]
+fn a_registry_that_wants_a_login_gets_it() {
+    let Some(registry) = RealRegistry::start(&Setup {
+        user: Some(("ci", PASSWORD)),
+        tls: true,
+        ..Setup::default()
+    }) else {
+        return;
+    };
+    let (kit, host) = (sandbox(), registry.host());
+    let name = format!("{host}/team/net:1.0");
+    pack_large(&kit, &name, 6 << 20);
+    let authority = registry.path("ca.pem");
+    let trusting = ["--ca-file", authority.to_str().unwrap()];
+    let words = ["push", &name, "-vvv"].into_iter().chain(trusting);
+    let output = kit.run(words.clone()).exits(4);
+    assert!(
+        output
+            .stderr
+            .contains(&format!("hint: run `kit login {host}`")),
+        "{output}"
+    );
+    login(&kit, &host, trusting).success();
+    let output = kit.run(words.chain(["--chunk-size", "1MiB"])).exits(0);
+    assert!(output.stderr.contains("PATCH"), "{output}");
+    assert!(!output.stderr.contains(PASSWORD), "{output}");
+}
+
+#[test]
+fn a_real_registry_that_has_lost_the_upload_is_started_over_with() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let (kit, host) = (Sandbox::new(), registry.host());
+    let name = format!("{host}/team/net:1.0");
+    let digest = pack_large(&kit, &name, 6 << 20);
+    let layer = kits::blobs(&kit, &digest).1.remove(0);
+    // What a killed run leaves.
+    let key = format!("{host}/team/net@{layer}");
+    let key = modelkit::digest::Digest::of(key.as_bytes()).hex();
+    let session = serde_json::json!({
+        "version": 1,
+        "repository": format!("{host}/team/net"),
+        "digest": layer,
+        "location": format!("http://{host}/v2/team/net/blobs/uploads/00000000-0000-4000-8000-000000000000"),
+        "offset": 1 << 20,
+    });
+    std::fs::create_dir_all(kit.home().join("uploads")).unwrap();
+    let path = kit.home().join(format!("uploads/{key}.json"));
+    std::fs::write(&path, session.to_string()).unwrap();
+    let output = push(&kit, [&*name]).exits(0);
+    assert!(
+        output.stderr.contains(&format!(
+            "has dropped the upload of {layer}: it starts over"
+        )),
+        "{output}"
+    );
+    assert!(!path.exists());
+}

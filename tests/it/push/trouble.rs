@@ -1,0 +1,394 @@
+//! Networks that break, tokens that end, registries that refuse.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use snapbox::{assert_data_eq, str};
+
+use super::{SEVERAL_CHUNKS, count, pack_large, push};
+use crate::support::{
+    Sandbox,
+    fake::{
+        Answer, Fake,
+        uploads::{Asked, Habits, Trouble, Uploads},
+    },
+    kits,
+    logins::{PASSWORD, credentials},
+};
+
+const MIB: u64 = 1 << 20;
+const CHUNKS: [&str; 2] = ["--chunk-size", "1MiB"];
+
+fn with(trouble: impl Fn(&Asked, usize) -> Option<Trouble> + Send + Sync + 'static) -> Habits {
+    Habits {
+        trouble: Box::new(trouble),
+        ..Habits::default()
+    }
+}
+
+fn refuse(status: u16) -> Trouble {
+    Trouble::Answer(status, vec![], String::new())
+}
+
+/// Pushes a kit of several chunks and returns what came of it.
+fn push_chunks(habits: Habits) -> (Uploads, crate::support::Output) {
+    let (kit, registry) = (Sandbox::new(), Uploads::start(habits));
+    let name = format!("{}/team/net:1.0", registry.host());
+    pack_large(&kit, &name, SEVERAL_CHUNKS);
+    let output = push(&kit, [&*name].into_iter().chain(CHUNKS));
+    (registry, output)
+}
+
+#[test]
+fn connections_that_break_cost_no_more_than_a_chunk_each() {
+    for keeps_cut in [true, false] {
+        let (registry, output) = push_chunks(Habits {
+            keeps_cut,
+            ..with(|asked, number| {
+                (asked.method == "PATCH" && number % 5 == 2).then_some(Trouble::Cut(300_000))
+            })
+        });
+        if keeps_cut {
+            output.success();
+            assert!(registry.received() < SEVERAL_CHUNKS as u64 + 20_000);
+        } else {
+            let output = output.exits(0);
+            assert!(
+                output.stderr.contains("has dropped the upload of"),
+                "{output}"
+            );
+        }
+        registry.has_kit("team/net", "1.0");
+    }
+}
+
+#[test]
+fn a_registry_that_is_busy_is_asked_again_and_goes_on() {
+    for status in [500, 502, 503, 504, 408, 429] {
+        let (registry, output) = push_chunks(with(move |asked, number| {
+            let hits = match asked.method.as_str() {
+                "PATCH" => number % 3 == 1,
+                "POST" | "PUT" => number == 0,
+                _ => false,
+            };
+            hits.then(|| refuse(status))
+        }));
+        output.success();
+        registry.has_kit("team/net", "1.0");
+        assert!(
+            registry.received() < SEVERAL_CHUNKS as u64 + 20_000,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_registry_that_wants_to_be_left_alone_is() {
+    let (registry, output) = push_chunks(with(|asked, number| {
+        (asked.method == "PATCH" && number == 1)
+            .then(|| Trouble::Answer(429, vec![("Retry-After", "2".to_owned())], String::new()))
+    }));
+    output.success();
+    let asked = registry.asked();
+    let at = asked.iter().position(|it| it.status == 429).unwrap();
+    // Nobody asks for anything meanwhile.
+    let next = asked[at + 1].at - asked[at].at;
+    assert!(next >= Duration::from_millis(1900), "{next:?}");
+}
+
+#[test]
+fn a_registry_that_takes_long_to_close_is_asked_whether_it_did() {
+    for trouble in [|| Trouble::DoneBut(504), || Trouble::DoneInSilence] {
+        let (registry, output) = push_chunks(with(move |asked, number| {
+            (asked.method == "PUT" && number == 0 && asked.is_upload()).then(trouble)
+        }));
+        output.success();
+        registry.has_kit("team/net", "1.0");
+        assert!(registry.received() < SEVERAL_CHUNKS as u64 + 20_000);
+    }
+}
+
+#[test]
+fn an_upload_that_is_lost_starts_over_and_that_is_said() {
+    let (registry, output) = push_chunks(with(|asked, number| {
+        (asked.method == "PATCH" && number == 3).then_some(Trouble::Cut(0))
+    }));
+    let output = output.exits(0);
+    assert!(output.stderr.contains("it starts over"), "{output}");
+    registry.has_kit("team/net", "1.0");
+    assert!(registry.received() > SEVERAL_CHUNKS as u64 + 3 * MIB);
+}
+
+#[test]
+fn a_killed_push_goes_on_where_it_was() {
+    for lost in [false, true] {
+        let stop = Arc::new(AtomicBool::new(true));
+        let registry = Uploads::start(with({
+            let stop = Arc::clone(&stop);
+            move |asked, number| {
+                let held = asked.method == "PATCH" && number == 3 && stop.load(Ordering::SeqCst);
+                held.then(|| {
+                    Trouble::Answer(503, vec![("Retry-After", "60".to_owned())], String::new())
+                })
+            }
+        }));
+        let kit = Sandbox::new();
+        let name = format!("{}/team/net:1.0", registry.host());
+        pack_large(&kit, &name, SEVERAL_CHUNKS);
+        let words = ["push", "--plain-http", &name].into_iter().chain(CHUNKS);
+        let mut child = kit.command(words).spawn().unwrap();
+        while !registry.asked().iter().any(|it| it.status == 503) {
+            thread::sleep(Duration::from_millis(10));
+            assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        stop.store(false, Ordering::SeqCst);
+        registry.forget();
+        if lost {
+            registry.drop_uploads();
+        }
+        let output = push(&kit, [&*name].into_iter().chain(CHUNKS)).exits(0);
+        registry.has_kit("team/net", "1.0");
+        let words = if lost {
+            "it starts over"
+        } else {
+            "going on with"
+        };
+        assert!(output.stderr.contains(words), "{output}");
+        let all = SEVERAL_CHUNKS as u64;
+        let expected = if lost { all } else { all - 3 * MIB };
+        let received = registry.received();
+        assert!(
+            (expected..expected + 20_000).contains(&received),
+            "{received}"
+        );
+        assert_eq!(
+            std::fs::read_dir(kit.home().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn a_killed_push_goes_on_within_a_chunk_where_the_registry_keeps_what_came() {
+    let registry = Uploads::start(Habits {
+        keeps_cut: true,
+        ..Habits::default()
+    });
+    let kit = Sandbox::new();
+    let name = format!("{}/team/net:1.0", registry.host());
+    pack_large(&kit, &name, SEVERAL_CHUNKS);
+    let words = [
+        "push",
+        "--plain-http",
+        &name,
+        "--upload",
+        "whole",
+        "--max-rate",
+        "2MB",
+    ];
+    let mut child = kit.command(words).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().unwrap().is_none(), "the rate is kept");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while !registry
+        .asked()
+        .iter()
+        .any(|it| it.method == "PUT" && it.body > MIB)
+    {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let before = registry.received();
+    push(&kit, [&*name]).success();
+    registry.has_kit("team/net", "1.0");
+    assert!(
+        registry.received() < SEVERAL_CHUNKS as u64 + 20_000,
+        "{before}"
+    );
+}
+
+#[test]
+fn a_token_that_ends_within_a_blob_is_replaced() {
+    // The second kind answers 403 to an old token, and says nothing more.
+    for old in [401, 403] {
+        let given = Arc::new(AtomicUsize::new(0));
+        let server = Fake::start({
+            let given = Arc::clone(&given);
+            move |request| {
+                assert_eq!(request.basic(), Some(format!("ci:{PASSWORD}")));
+                let number = given.fetch_add(1, Ordering::SeqCst);
+                Answer::new(200).body(format!(r#"{{"token":"t{number}","expires_in":300}}"#))
+            }
+        });
+        let realm = format!(
+            r#"Bearer realm="http://{}/token",service="test""#,
+            server.host()
+        );
+        let used = AtomicUsize::new(0);
+        let registry = Uploads::start(with(move |asked, _| {
+            let newest = format!("Bearer t{}", given.load(Ordering::SeqCst).wrapping_sub(1));
+            let Some(shown) = asked.header("authorization") else {
+                return Some(Trouble::Answer(
+                    401,
+                    vec![("WWW-Authenticate", realm.clone())],
+                    String::new(),
+                ));
+            };
+            // Each token is good for five requests.
+            let is_old = shown != newest || used.fetch_add(1, Ordering::SeqCst) % 6 == 5;
+            if is_old && old == 403 {
+                return Some(refuse(403));
+            }
+            is_old.then(|| {
+                Trouble::Answer(
+                    401,
+                    vec![("WWW-Authenticate", realm.clone())],
+                    String::new(),
+                )
+            })
+        }));
+        let mut kit = Sandbox::new();
+        kit.env("KIT_USERNAME", "ci");
+        kit.env("KIT_PASSWORD", PASSWORD);
+        let name = format!("{}/team/net:1.0", registry.host());
+        pack_large(&kit, &name, SEVERAL_CHUNKS);
+        let output = push(&kit, [&*name, "-vvv"].into_iter().chain(CHUNKS)).exits(0);
+        registry.has_kit("team/net", "1.0");
+        assert!(!output.stderr.contains(PASSWORD) && !output.stderr.contains("Bearer t"));
+        assert!(server.requests().len() > 2);
+    }
+}
+
+#[test]
+fn an_upload_on_another_host_never_sees_the_login() {
+    let other = Fake::start(|_| Answer::new(201));
+    let place = format!("http://{}", other.host());
+    let registry = Uploads::start(Habits {
+        location: Some(place),
+        ..with(|asked, _| {
+            asked.header("authorization").is_none().then(|| {
+                Trouble::Answer(
+                    401,
+                    vec![("WWW-Authenticate", "Basic realm=x".to_owned())],
+                    String::new(),
+                )
+            })
+        })
+    });
+    let mut kit = Sandbox::new();
+    kit.env("KIT_USERNAME", "ci");
+    kit.env("KIT_PASSWORD", PASSWORD);
+    let name = format!("{}/team/net:1.0", registry.host());
+    kits::pack(&kit, &name, "weights");
+    let output = push(&kit, [&*name]).exits(6);
+    assert!(output.stderr.contains("says that it took"), "{output}");
+    let sent = other.requests();
+    assert!(sent.iter().any(|it| it.method == "PUT"));
+    assert!(
+        sent.iter().all(|it| it.header("authorization").is_none()),
+        "{sent:#?}"
+    );
+    assert!(!kit.home().join("credentials.json").exists());
+    let _ = credentials; // nothing was saved to be read
+}
+
+#[test]
+fn another_digest_than_was_sent_is_noticed() {
+    let (registry, output) = push_chunks(Habits {
+        says_digest: Some(format!("sha256:{}", "0".repeat(64))),
+        ..Habits::default()
+    });
+    let output = output.exits(6);
+    assert!(
+        output.stderr.contains("says that it took sha256:0000"),
+        "{output}"
+    );
+    assert!(!registry.names("team/net", "1.0"));
+}
+
+#[test]
+fn a_registry_that_refuses_is_quoted_and_there_is_something_to_do() {
+    let (mut said, kit) = (String::new(), Sandbox::new());
+    kits::pack(&kit, "team/net:1.0", "weights");
+    let words = |code: &str, text: &str| {
+        format!(r#"{{"errors":[{{"code":"{code}","message":"{text}"}}]}}"#)
+    };
+    for (method, part, status, body) in [
+        ("POST", "/blobs/", 403, words("DENIED", "you may only read")),
+        (
+            "POST",
+            "/blobs/",
+            404,
+            words("NAME_UNKNOWN", "project team not found"),
+        ),
+        ("PUT", "/blobs/", 413, words("SIZE_INVALID", "too large")),
+        ("PATCH", "/blobs/", 413, words("SIZE_INVALID", "too large")),
+        (
+            "PUT",
+            "/manifests/",
+            400,
+            words("MANIFEST_INVALID", "unknown media type"),
+        ),
+        (
+            "PUT",
+            "/manifests/",
+            429,
+            words("TOOMANYREQUESTS", "slow down"),
+        ),
+        (
+            "PUT",
+            "/manifests/",
+            403,
+            words("DENIED", "tag is immutable"),
+        ),
+    ] {
+        let registry = Uploads::start(with(move |asked, _| {
+            let hits = asked.method == method && asked.path.contains(part);
+            let headers = vec![("Retry-After", "86400".to_owned())];
+            hits.then(|| Trouble::Answer(status, headers, body.clone()))
+        }));
+        let host = registry.host();
+        let name = format!("{host}/team/net:1.0");
+        let output = push(&kit, ["team/net:1.0", &name, "-q"]);
+        said += &format!("{method} {part} {status}\n");
+        said += &output.hide(&host, "[HOST]").hide_digests().to_string();
+    }
+    assert_data_eq!(said, str![[""]]);
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_named() {
+    let kit = Sandbox::new();
+    kits::pack(&kit, "team/net:1.0", "weights");
+    let output = push(
+        &kit,
+        ["team/net:1.0", "localhost:1/team/net:1.0", "--retries", "0"],
+    )
+    .exits(6);
+    assert!(
+        output.stderr.contains("cannot reach http://localhost:1"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_small_push_asks_no_more_than_it_has_to() {
+    let (kit, registry) = (Sandbox::new(), Uploads::start(Habits::default()));
+    let name = format!("{}/team/net:1.0", registry.host());
+    kits::pack(&kit, &name, "weights");
+    push(&kit, [&*name]).success();
+    let asked = registry.asked();
+    let counts = ["HEAD", "POST", "PATCH", "PUT", "GET"].map(|it| count(&asked, it));
+    // For each blob: is it there, open, send, is it there; the manifest twice.
+    assert_eq!(counts, [5, 2, 0, 3, 0]);
+}
