@@ -193,6 +193,16 @@ pub enum Error {
         /// Its size.
         size: u64,
     },
+    /// It has lost the upload of a blob again and again.
+    #[error("{registry} has dropped the upload of {digest} {times} times")]
+    StartsOver {
+        /// The registry.
+        registry: String,
+        /// The blob.
+        digest: Digest,
+        /// How often.
+        times: u32,
+    },
     /// It says that what it took has another digest.
     #[error("{peer} says that it took {actual} in place of {expected}")]
     OtherDigest {

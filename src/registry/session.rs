@@ -262,21 +262,8 @@ impl Registry {
         if Origin::of(url) != Some(self.origin()) {
             return Ok(None);
         }
-        if let Some((proof, _)) = self.known_proof(Some(scope)).await? {
-            return Ok(Some(proof));
-        }
-        let _renewing = self.renewing.lock().await;
-        if let Some((proof, _)) = self.known_proof(Some(scope)).await? {
-            return Ok(Some(proof));
-        }
-        let challenge = {
-            let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-            proofs.challenge.clone()
-        };
-        match challenge {
-            Some(challenge) => self.prove(challenge, Some(scope)).await.map(Some),
-            None => Ok(None),
-        }
+        let known = self.known_proof(Some(scope)).await?;
+        Ok(known.map(|(proof, _)| proof))
     }
 
     /// Returns the address in use.

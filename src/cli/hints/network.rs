@@ -126,6 +126,7 @@ impl From<registry::Error> for Failure {
             E::NotTaken { .. }
             | E::NotStored { .. }
             | E::OtherDigest { .. }
+            | E::StartsOver { .. }
             | E::Location { .. }
             | E::Damaged { .. }
             | E::Read { .. } => push::refused(error),

@@ -27,6 +27,8 @@ pub(super) fn refused(error: registry::Error) -> Failure {
         ),
         E::NotStored { .. } | E::OtherDigest { .. } => plain(Kind::Network)
             .hint("push again; if that does not help, ask who runs the registry"),
+        E::StartsOver { .. } => plain(Kind::Network)
+            .hint("try a smaller --chunk-size: what a broken connection has carried is lost there"),
         E::Damaged { .. } => plain(Kind::Damaged).hint(HEAL),
         E::Read { source, .. } => plain(io_kind(source)),
         _ => plain(Kind::Network),

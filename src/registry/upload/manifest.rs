@@ -31,9 +31,11 @@ impl Uploader {
                 Ok(response) => match response.status() {
                     200..=299 => return check(manifest, &response),
                     401 | 403 if !renewed => {
-                        // Asking for anything gets a new token.
+                        // Asking for anything with it gets a new token.
                         renewed = true;
-                        self.repository.head_manifest(reference).await?;
+                        self.repository
+                            .request(Action::Push, &path, &|url| Request::head(url))
+                            .await?;
                         continue;
                     }
                     status @ (408 | 429 | 500 | 502..=504) => {

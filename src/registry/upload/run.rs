@@ -43,6 +43,8 @@ struct Run<'u> {
     renewed: bool,
     /// How often the registry had less than it had said since then.
     fell_back: u32,
+    /// How much it had at best.
+    reached: u64,
     /// How many bytes the last request had, and how much of the blob was sent in chunks.
     last: Option<u64>,
     chunked: bool,
@@ -62,6 +64,7 @@ pub(super) async fn run(up: &Uploader, blob: Blob, opened: Option<Url>) -> Resul
         failed: 0,
         renewed: false,
         fell_back: 0,
+        reached: 0,
         last: None,
         chunked: false,
     };
@@ -86,7 +89,11 @@ pub(super) async fn run(up: &Uploader, blob: Blob, opened: Option<Url>) -> Resul
         }
         run.kept.forget();
     }
-    Err(run.not_stored())
+    Err(Error::StartsOver {
+        registry: up.repository.registry().name().to_owned(),
+        digest: run.blob.digest,
+        times: MAX_STARTS,
+    })
 }
 
 impl Run<'_> {
@@ -126,7 +133,6 @@ impl Run<'_> {
         let size = self.blob.size;
         let mut stand = begin;
         loop {
-            let before = stand.offset;
             let left = size - stand.offset;
             let way = match stand.offset {
                 0 => self.up.learned().way(size),
@@ -143,7 +149,9 @@ impl Run<'_> {
                 Next::Over => return Ok(false),
                 Next::On(next) => stand = next,
             }
-            if stand.offset > before {
+            // Where it was before it may have fallen back from.
+            if stand.offset > self.reached {
+                self.reached = stand.offset;
                 (self.failed, self.renewed, self.fell_back) = (0, false, 0);
             }
             self.kept.keep(stand.location.as_str(), stand.offset);
@@ -249,6 +257,10 @@ impl Run<'_> {
             }
             // What an earlier run sent may have been something else.
             Some(400 | 404 | 416) if stand.offset > 0 && self.fell_back < 2 => {
+                if self.fell_back > 0 {
+                    // It was not what was sent before that is wrong: it is put together wrong.
+                    self.learn(super::super::Habits::no_chunks);
+                }
                 self.fell_back += 1;
                 self.lost();
                 return Ok(Next::Over);

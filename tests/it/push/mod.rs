@@ -221,7 +221,7 @@ hint: name one: kit push team/net:1.0 registry.example/team/net:1.0
             "one tag after the other",
         ),
         ("team/net:1.0 --max-rate 0", 2, "not a number of bytes"),
-        ("team/net:1.0 --concurrency 0", 2, "1 or more"),
+        ("team/net:1.0 --concurrency 0", 2, "must be at least 1"),
     ] {
         let words = ["push"].into_iter().chain(words.split(' '));
         let output = kit.run(words).exits(code);
