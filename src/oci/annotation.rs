@@ -21,6 +21,8 @@ pub const CLI_VERSION: &str = "ml.kitops.modelkit.cli-version";
 /// On a `ModelPack` manifest: the Kitfile as JSON.
 pub const KITFILE: &str = "ml.kitops.modelkit.kitfile";
 
+/// On a manifest that has the form of an image: the manifest of the kit, as text.
+pub const WRAPPED: &str = "org.modelkit.manifest";
 /// On a compressed layer: the length in bytes of what it unpacks to, so that honest zeros are not
 /// taken for an attack.
 pub const UNCOMPRESSED_SIZE: &str = "org.modelkit.layer.uncompressed-size";

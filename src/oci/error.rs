@@ -15,6 +15,12 @@ pub enum Error {
         /// The greatest length.
         limit: usize,
     },
+    /// An image that says it is a kit whose blobs it does not have.
+    #[error("blob {digest} of the kit is not in the image that it is pushed as")]
+    NotInImage {
+        /// The blob.
+        digest: Digest,
+    },
     /// Not JSON, not of the shape the specification gives it, or open to two readings.
     #[error("{document} is malformed")]
     Malformed {

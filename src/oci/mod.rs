@@ -5,6 +5,7 @@
 //! in one canonical form, so that equal documents have equal digests.
 
 pub mod annotation;
+pub mod compat;
 mod descriptor;
 mod error;
 mod index;

@@ -260,7 +260,8 @@ impl Puller<'_> {
         writer.put(bytes)?;
         self.warn_of_return(writer.store(), kit)?;
         let name = match kit.reference.digest() {
-            Some(digest) => kit.reference.with_digest(digest),
+            // What it was asked for by may be the digest of an image that holds it.
+            Some(_) => kit.reference.with_digest(descriptor.digest),
             None => kit.reference.clone(),
         };
         writer.name(slice::from_ref(&name), descriptor)?;

@@ -25,4 +25,4 @@ pub use profile::{Chunks, Habits, Profile, Way};
 pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};
 pub use together::{Job, together};
-pub use upload::{Blob, Counts, Given, Throttle, UploadOptions, Uploader};
+pub use upload::{Blob, Counts, Given, Supply, Throttle, UploadOptions, Uploader};

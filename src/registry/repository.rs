@@ -12,7 +12,7 @@ use super::{
 use crate::{
     digest::Digest,
     http::{self, Authorization, Reason, Request, Response, Url},
-    oci::{Descriptor, Manifest, media_type},
+    oci::{Descriptor, Manifest, compat, media_type},
 };
 
 /// What a manifest may be answered with: what is asked for, and what has to be told apart from it.
@@ -199,11 +199,17 @@ impl Repository {
         if let Some(what) = foreign(&content_type) {
             return Err(self.not_a_kit(reference, what.to_owned()));
         }
-        let manifest = Manifest::parse(&bytes).map_err(|source| Error::BadManifest {
+        let bad = |source| Error::BadManifest {
             registry: self.registry.name().to_owned(),
             name: self.called(reference),
             source: Box::new(source),
-        })?;
+        };
+        let manifest = Manifest::parse(&bytes).map_err(bad)?;
+        // A kit that was pushed as an image is that kit again.
+        let (manifest, bytes) = match compat::unwrap(&manifest).map_err(bad)? {
+            Some(kit) => kit,
+            None => (manifest, bytes),
+        };
         Ok(Fetched {
             descriptor: Descriptor::of(media_type::MANIFEST, &bytes),
             manifest,

@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Send nothing if a limit of the registry is known that the kit exceeds
     #[arg(long)]
     strict_limits: bool,
+    /// Push kits in the form of container images, for registries that take nothing else; `kit pull`
+    /// makes kits of them again, other programs do not
+    #[arg(long)]
+    compat: bool,
     #[command(flatten)]
     output: FormatArgs,
     #[command(flatten)]
@@ -87,12 +91,22 @@ struct Row {
     source: String,
     references: Vec<String>,
     digest: String,
+    image: Option<String>,
     was_there: bool,
     sent: usize,
     mounted: usize,
     present: usize,
     sent_bytes: u64,
     resumed_bytes: u64,
+    parents: Vec<ParentRow>,
+}
+
+/// A kit in JSON that was pushed because another needs it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ParentRow {
+    references: Vec<String>,
+    digest: String,
 }
 
 /// Pushes the kits and prints their digests.
@@ -116,6 +130,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let options = push::Options {
         concurrency: args.transfer.uploads(),
         strict_limits: args.strict_limits,
+        compat: args.compat,
         upload,
     };
     let stall = args.transfer.stall_timeout;
@@ -127,9 +142,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for kit in &kits {
         context.ui.status(announcement(kit));
         let done = pusher.push(kit).map_err(|error| failure(kit, error))?;
-        context.ui.status(summary(&done));
+        context.ui.status(summary(&done.kit));
+        if let Some(image) = done.kit.image {
+            let digest = done.kit.digest;
+            context
+                .ui
+                .status(format_args!("The image {image} holds the kit {digest}"));
+        }
         if let Format::Table = args.output.format {
-            context.ui.line(format_args!("Pushed {}", done.digest))?;
+            let digest = done.kit.image.unwrap_or(done.kit.digest);
+            context.ui.line(format_args!("Pushed {digest}"))?;
         }
         pushed.push(done);
     }
@@ -229,18 +251,39 @@ fn summary(pushed: &Pushed) -> String {
     text
 }
 
-fn print(args: &Args, kits: &[Kit], pushed: &[Pushed], context: &Context) -> Result<(), Failure> {
-    let rows = kits.iter().zip(pushed).map(|(kit, pushed)| Row {
-        source: kit.source.to_string(),
-        references: pushed.targets.iter().map(ToString::to_string).collect(),
-        digest: pushed.digest.to_string(),
-        was_there: pushed.was_there,
-        sent: pushed.sent,
-        mounted: pushed.mounted,
-        present: pushed.present,
-        sent_bytes: pushed.sent_bytes,
-        resumed_bytes: pushed.resumed,
-    });
+fn print(
+    args: &Args,
+    kits: &[Kit],
+    done: &[push::Report],
+    context: &Context,
+) -> Result<(), Failure> {
+    let rows = kits.iter().zip(done).map(
+        |(
+            kit,
+            push::Report {
+                kit: pushed,
+                parents,
+            },
+        )| Row {
+            source: kit.source.to_string(),
+            references: pushed.targets.iter().map(ToString::to_string).collect(),
+            digest: pushed.digest.to_string(),
+            image: pushed.image.map(|it| it.to_string()),
+            was_there: pushed.was_there,
+            sent: pushed.sent,
+            mounted: pushed.mounted,
+            present: pushed.present,
+            sent_bytes: pushed.sent_bytes,
+            resumed_bytes: pushed.resumed,
+            parents: parents
+                .iter()
+                .map(|parent| ParentRow {
+                    references: parent.targets.iter().map(ToString::to_string).collect(),
+                    digest: parent.digest.to_string(),
+                })
+                .collect(),
+        },
+    );
     let report = Report {
         kits: rows.collect(),
     };

@@ -60,7 +60,7 @@ fn not_taken(
         }
         // Quay and GitLab keep lists of the types that they take.
         400 | 415 | 422 if is_manifest && is_about_types(words) => plain(Kind::NotAllowed).hint(
-            "this registry takes only kinds of artifacts that it is told of: have the media types of the manifest added to its list",
+            "GitLab, Quay and others take only the media types on a list: have those of the manifest added to it, or push with --compat, as a container image that `kit pull` makes a kit of again",
         ),
         _ if is_manifest && words.contains("MANIFEST_BLOB_UNKNOWN") => plain(Kind::Network)
             .hint("the registry has lost a blob meanwhile: push again"),

@@ -155,7 +155,7 @@ pub fn open(
 }
 
 /// Returns the kit that holds the model of a kit with this Kitfile.
-fn parent_of(kitfile: &Kitfile) -> Option<Reference> {
+pub(super) fn parent_of(kitfile: &Kitfile) -> Option<Reference> {
     let reference = model_path_reference(kitfile.model_reference()?)?;
     Some(reference.or_latest())
 }

@@ -1,6 +1,7 @@
 //! Gives kits to a registry.
 
 mod elsewhere;
+mod parents;
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,10 @@ use std::{
 use super::{Error, pull::Registries, transfer::Network};
 use crate::{
     digest::Digest,
-    oci::Descriptor,
+    oci::{
+        Descriptor,
+        compat::{self, Image},
+    },
     progress::Progress,
     reference::{self, Reference},
     registry::{self, Blob, Counts, Given, Job, UploadOptions, Uploader, together},
@@ -27,6 +31,8 @@ pub struct Options {
     pub concurrency: usize,
     /// Whether a limit of the registry that a kit exceeds is an error before anything is sent.
     pub strict_limits: bool,
+    /// Whether kits are pushed in the form of container images.
+    pub compat: bool,
     /// How blobs are sent.
     pub upload: UploadOptions,
 }
@@ -42,9 +48,20 @@ pub struct Kit {
 
 /// What was pushed.
 #[derive(Debug)]
+pub struct Report {
+    /// The kit.
+    pub kit: Pushed,
+    /// The kits it takes its model from that were not there, the farthest first.
+    pub parents: Vec<Pushed>,
+}
+
+/// A kit that was pushed.
+#[derive(Debug)]
 pub struct Pushed {
     /// The kit.
     pub digest: Digest,
+    /// The image that it was pushed as, if it was.
+    pub image: Option<Digest>,
     /// Its names in the registry.
     pub targets: Vec<Reference>,
     /// Whether the registry had all of it.
@@ -90,25 +107,43 @@ impl<'p> Pusher<'p> {
         }
     }
 
-    /// Pushes a kit: its blobs, the largest first, then its config, its manifest, its names.
-    pub fn push(&mut self, kit: &Kit) -> Result<Pushed, Error> {
+    /// Pushes a kit, after the kits that it takes its model from, as far as the registry lacks
+    /// them and the store has them.
+    pub fn push(&mut self, kit: &Kit) -> Result<Report, Error> {
+        let target = kit.targets.first().and_then(Reference::repository);
+        let registry = target.and_then(reference::Repository::registry);
+        Ok(Report {
+            parents: self.parents(kit, registry)?,
+            kit: self.one(kit)?,
+        })
+    }
+
+    /// Pushes one kit: its blobs, the largest first, then its config, its manifest, its names.
+    fn one(&mut self, kit: &Kit) -> Result<Pushed, Error> {
         let _lock = self.store.reader(self.progress)?;
-        let manifest = self.store.resolve(&kit.source, self.progress)?.descriptor;
-        let stored = self.store.manifest(&manifest)?;
+        let descriptor = self.store.resolve(&kit.source, self.progress)?.descriptor;
+        let stored = self.store.manifest(&descriptor)?;
         let target = kit.targets.first();
         let repository = target.and_then(Reference::repository);
         let repository = repository.ok_or_else(|| Error::NoRegistry {
             reference: target.unwrap_or(&kit.source).to_string(),
         })?;
         let uploader = self.uploader(repository)?;
+        let image = image(&stored).filter(|_| self.options.compat);
+        // What the registry knows as the manifest.
+        let (manifest, bytes) = match &image {
+            Some(image) => (&image.descriptor, &image.bytes),
+            None => (&descriptor, &stored.bytes),
+        };
         let counts = Arc::clone(uploader.counts());
         let sent_before = counts.sent.load(Ordering::Relaxed);
-        let was_there = self.wait(uploader.has_manifest(&manifest.digest))?;
+        let there = self.wait(uploader.find(&manifest.digest.to_string()))?;
+        let was_there = there == Some(manifest.digest);
         let given = if was_there {
             Vec::new()
         } else {
-            self.check_limits(&uploader, &stored, &manifest)?;
-            self.give(&stored, repository, &uploader)?
+            self.check_limits(&uploader, &stored, manifest)?;
+            self.give(&stored, image.as_ref(), repository, &uploader)?
         };
         for target in &kit.targets {
             let name = match target.tag() {
@@ -116,7 +151,7 @@ impl<'p> Pusher<'p> {
                 None => manifest.digest.to_string(),
             };
             if target.tag().is_some() || !was_there {
-                self.wait(uploader.name(&name, &manifest, &stored.bytes))?;
+                self.wait(uploader.name(&name, manifest, bytes))?;
             }
         }
         let count = |is: fn(&Given) -> bool| given.iter().filter(|it| is(it)).count();
@@ -125,7 +160,8 @@ impl<'p> Pusher<'p> {
             Given::Present | Given::Mounted(_) => 0,
         });
         Ok(Pushed {
-            digest: manifest.digest,
+            digest: descriptor.digest,
+            image: image.as_ref().map(|image| image.descriptor.digest),
             targets: kit.targets.clone(),
             was_there,
             sent: count(|it| matches!(it, Given::Uploaded { .. })),
@@ -200,6 +236,7 @@ impl<'p> Pusher<'p> {
     fn give(
         &self,
         stored: &StoredManifest,
+        image: Option<&Image>,
         repository: &reference::Repository,
         uploader: &Uploader,
     ) -> Result<Vec<Given>, Error> {
@@ -214,7 +251,9 @@ impl<'p> Pusher<'p> {
         // Largest first: the tail of the run is then one small layer, not one big one.
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         let config = &stored.manifest.config;
-        let total = blobs.iter().map(|blob| blob.size).sum::<u64>() + config.size;
+        let total = blobs.iter().map(|blob| blob.size).sum::<u64>()
+            + config.size
+            + image.map_or(0, |image| image.config_descriptor.size);
         let meter = progress.begin("Pushing", Some(total));
         let counts: Arc<Counts> = Arc::clone(uploader.counts());
         let mut shown = counts.done.load(Ordering::Relaxed);
@@ -231,7 +270,7 @@ impl<'p> Pusher<'p> {
                 let file = store.open_blob(&descriptor.digest, descriptor.size)?;
                 let given = uploader.give(Blob {
                     descriptor,
-                    file,
+                    content: Arc::new(file),
                     elsewhere,
                 });
                 Ok(given.await?)
@@ -239,7 +278,16 @@ impl<'p> Pusher<'p> {
         };
         let mut given = Vec::new();
         // The config comes after the layers that it speaks of.
-        for jobs in [blobs.into_iter().map(&job).collect(), vec![job(config)]] {
+        let mut configs = vec![job(config)];
+        if let Some(image) = image {
+            let blob = Blob {
+                descriptor: image.config_descriptor.clone(),
+                content: Arc::new(image.config.clone()),
+                elsewhere: Vec::new(),
+            };
+            configs.push(Box::pin(async { Ok(uploader.give(blob).await?) }));
+        }
+        for jobs in [blobs.into_iter().map(&job).collect(), configs] {
             let all = together(jobs, self.options.concurrency, &mut tick);
             match self.network.wait(progress, all) {
                 Ok(Some(results)) => given.extend(results),
@@ -250,6 +298,12 @@ impl<'p> Pusher<'p> {
         tick();
         Ok(given)
     }
+}
+
+/// Returns a kit in the form of an image. None for what is not text, which no kit's manifest is.
+fn image(stored: &StoredManifest) -> Option<Image> {
+    let text = std::str::from_utf8(&stored.bytes).ok()?;
+    Some(compat::wrap(&stored.manifest, text))
 }
 
 /// Returns damage that was found on the way as what it is: the store's.

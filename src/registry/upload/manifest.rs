@@ -9,10 +9,10 @@ use crate::{
 };
 
 impl Uploader {
-    /// Asks whether the repository has the manifest.
-    pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        let found = self.repository.head_manifest(&digest.to_string()).await?;
-        Ok(found.is_some_and(|found| found.digest == *digest))
+    /// Asks which manifest a tag or digest names; none if there is none.
+    pub async fn find(&self, reference: &str) -> Result<Option<Digest>, Error> {
+        let found = self.repository.head_manifest(reference).await?;
+        Ok(found.map(|found| found.digest))
     }
 
     /// Gives a manifest under a tag or its digest. Its blobs must be there.

@@ -11,7 +11,6 @@ mod source;
 mod steps;
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub use source::Throttle;
+pub use source::{Supply, Throttle};
 
 use super::{
     Action, Error, Habits, Repository, Way,
@@ -68,8 +67,8 @@ impl Default for UploadOptions {
 pub struct Blob {
     /// Its digest and size.
     pub descriptor: Descriptor,
-    /// Its content, which is checked on the way.
-    pub file: File,
+    /// What gives its content, which is checked on the way.
+    pub content: Arc<dyn Supply>,
     /// Repositories of the same registry that may have it.
     pub elsewhere: Vec<String>,
 }

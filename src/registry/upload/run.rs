@@ -53,11 +53,13 @@ struct Run<'u> {
 /// Uploads a blob. Returns how many of its bytes an earlier run had sent.
 pub(super) async fn run(up: &Uploader, blob: Blob, opened: Option<Url>) -> Result<u64, Error> {
     let Blob {
-        descriptor, file, ..
+        descriptor,
+        content,
+        ..
     } = blob;
     let mut run = Run {
         up,
-        source: Source::new(file, &descriptor, up.options.throttle.clone()),
+        source: Source::new(content, &descriptor, up.options.throttle.clone()),
         kept: Kept::open(up.sessions(), &up.name, descriptor.digest),
         best: Arc::default(),
         blob: descriptor,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom},
+    io::{self, Read, Seek as _, SeekFrom},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -56,6 +56,28 @@ impl Throttle {
     }
 }
 
+/// Where the content of a blob comes from. It is read on threads that may block, one at a time.
+pub trait Supply: Send + Sync {
+    /// Returns what gives the content from the byte `offset` on. It is asked again after a request
+    /// that failed, which may be for an earlier byte.
+    fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read + '_>>;
+}
+
+impl Supply for File {
+    fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
+
+impl Supply for Vec<u8> {
+    fn read_from(&self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(Box::new(self.get(offset..).unwrap_or_default()))
+    }
+}
+
 /// What is wrong with a blob here.
 #[derive(Debug)]
 enum Fault {
@@ -72,16 +94,20 @@ struct State {
 
 /// A blob that can be sent from anywhere in it, any number of times.
 pub(super) struct Source {
-    file: Arc<File>,
+    supply: Arc<dyn Supply>,
     blob: Descriptor,
     throttle: Option<Arc<Throttle>>,
     state: Arc<Mutex<State>>,
 }
 
 impl Source {
-    pub(super) fn new(file: File, blob: &Descriptor, throttle: Option<Arc<Throttle>>) -> Self {
+    pub(super) fn new(
+        supply: Arc<dyn Supply>,
+        blob: &Descriptor,
+        throttle: Option<Arc<Throttle>>,
+    ) -> Self {
         Self {
-            file: Arc::new(file),
+            supply,
             blob: blob.clone(),
             throttle,
             state: Arc::new(Mutex::new(State {
@@ -97,13 +123,13 @@ impl Source {
     pub(super) fn body(&self, begin: u64, end: u64, tell: Taken) -> Content {
         let (content, feeder) = Content::new(end - begin, tell);
         if begin < end {
-            let (file, blob) = (Arc::clone(&self.file), self.blob.clone());
+            let (supply, blob) = (Arc::clone(&self.supply), self.blob.clone());
             let (state, throttle) = (Arc::clone(&self.state), self.throttle.clone());
             // Ends when the body is dropped.
             let _ = spawn_blocking(move || {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 let to = Some((&feeder, throttle.as_deref()));
-                if let Err(fault) = pass(&file, &blob, &mut state, begin, end, to) {
+                if let Err(fault) = pass(&*supply, &blob, &mut state, begin, end, to) {
                     feeder.feed(Err(io::ErrorKind::InvalidData.into()));
                     state.fault = Some(fault);
                 }
@@ -114,14 +140,14 @@ impl Source {
 
     /// Reads what was not read yet and checks the whole.
     pub(super) async fn verify(&self) -> Result<(), Error> {
-        let (file, blob, state) = (
-            Arc::clone(&self.file),
+        let (supply, blob, state) = (
+            Arc::clone(&self.supply),
             self.blob.clone(),
             Arc::clone(&self.state),
         );
         let checked = spawn_blocking(move || {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(fault) = pass(&file, &blob, &mut state, blob.size, blob.size, None) {
+            if let Err(fault) = pass(&*supply, &blob, &mut state, blob.size, blob.size, None) {
                 state.fault = Some(fault);
             }
         });
@@ -148,7 +174,7 @@ impl Source {
 
 /// Reads on from where hashing stopped or sending begins, whichever comes first, to `end`.
 fn pass(
-    mut file: &File,
+    supply: &dyn Supply,
     blob: &Descriptor,
     state: &mut State,
     begin: u64,
@@ -156,7 +182,7 @@ fn pass(
     to: Option<(&Feeder, Option<&Throttle>)>,
 ) -> Result<(), Fault> {
     let mut at = begin.min(state.hashed);
-    file.seek(SeekFrom::Start(at)).map_err(Fault::Read)?;
+    let mut content = supply.read_from(at).map_err(Fault::Read)?;
     loop {
         let is_sent = at >= begin;
         // Nothing is sent twice in one body, nothing is hashed twice in one blob.
@@ -169,7 +195,7 @@ fn pass(
         let length = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
         if length > 0 {
             let mut piece = vec![0; length];
-            file.read_exact(&mut piece).map_err(Fault::Read)?;
+            content.read_exact(&mut piece).map_err(Fault::Read)?;
             if at == state.hashed {
                 state.hasher.update(&piece);
                 state.hashed += length as u64;
@@ -217,7 +243,7 @@ mod tests {
         file.write_all(content).unwrap();
         let mut blob = Descriptor::of("application/octet-stream", content);
         blob.digest = digest;
-        Source::new(file, &blob, None)
+        Source::new(Arc::new(file), &blob, None)
     }
 
     async fn carried(source: &Source, begin: u64, end: u64) -> (Vec<u8>, bool) {

@@ -1,6 +1,8 @@
 //! `kit push`: to a real registry, and to one that does what real ones cannot be told to do.
 
+mod compat;
 mod habits;
+mod parents;
 mod real;
 mod trouble;
 

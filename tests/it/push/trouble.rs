@@ -369,7 +369,9 @@ fn a_registry_that_refuses_is_quoted_and_there_is_something_to_do() {
         said += &format!("{method} {part} {status}\n");
         said += &output.hide(&host, "[HOST]").hide_digests().to_string();
     }
-    assert_data_eq!(said, str![[r#"
+    assert_data_eq!(
+        said,
+        str![[r#"
 POST /blobs/ 403
 [stderr]
 error: [HOST] does not let us push to team/net: you may only read (DENIED)
@@ -404,7 +406,8 @@ error: [HOST]/team/net did not take the manifest: it answered 403: tag is immuta
 hint: `kit login [HOST]` with a login that may write there
 [exit 4]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! The kits that a pushed kit takes its model from: whoever pulls it needs them, too.
+
+use super::{Kit, Pushed, Pusher, image};
+use crate::{
+    digest::Digest,
+    oci::Descriptor,
+    ops::{Error, chain, kit},
+    reference::{self, Reference},
+    store,
+};
+
+/// A kit above the one that is pushed.
+struct Parent {
+    reference: Reference,
+    /// What it is here; `None` if it is not in the store.
+    here: Option<Descriptor>,
+}
+
+impl Pusher<'_> {
+    /// Makes sure that the registry has the kits that `kit` takes its model from, the farthest
+    /// first. What is there is left as it is. What cannot be pushed, because it belongs to another
+    /// registry or is not here, is said.
+    pub(super) fn parents(
+        &mut self,
+        kit: &Kit,
+        registry: Option<&str>,
+    ) -> Result<Vec<Pushed>, Error> {
+        let mut pushed = Vec::new();
+        for parent in self.find_parents(&kit.source)?.into_iter().rev() {
+            let name = parent.reference.repository();
+            let Some(name) = name.filter(|name| name.registry().is_some()) else {
+                self.progress.warn(&format!(
+                    "{} takes its model from {}, which names no registry: who pulls it will not find that",
+                    kit.source, parent.reference
+                ));
+                continue;
+            };
+            if name.registry() == registry {
+                pushed.extend(self.parent(&parent, name)?);
+            } else {
+                self.check_elsewhere(&parent, name)?;
+            }
+        }
+        Ok(pushed)
+    }
+
+    /// Pushes a parent to the registry of its child, if it is not there.
+    fn parent(
+        &mut self,
+        parent: &Parent,
+        name: &reference::Repository,
+    ) -> Result<Option<Pushed>, Error> {
+        let Parent { reference, here } = parent;
+        let uploader = self.uploader(name)?;
+        let there = self.wait(uploader.find(&wanted(reference)))?;
+        match (there, here) {
+            (None, Some(_)) => {
+                self.progress
+                    .status(&format!("Pushing {reference}, its parent"));
+                let kit = Kit {
+                    source: reference.clone(),
+                    targets: vec![reference.clone()],
+                };
+                return self.one(&kit).map(Some);
+            }
+            (None, None) => self.progress.warn(&format!(
+                "its parent {reference} is neither in the store nor in the registry: who pulls it will not find that"
+            )),
+            (Some(there), Some(here)) if !self.is(here, there)? => self.progress.warn(&format!(
+                "its parent {reference} is {there} in the registry, and {} here: who pulls it gets the one there",
+                here.digest
+            )),
+            (Some(_), _) => {}
+        }
+        Ok(None)
+    }
+
+    /// Tells whether a kit here is what the registry calls `there`.
+    fn is(&self, here: &Descriptor, there: Digest) -> Result<bool, Error> {
+        if here.digest == there {
+            return Ok(true);
+        }
+        let stored = self.store.manifest(here)?;
+        Ok(image(&stored).is_some_and(|image| image.descriptor.digest == there))
+    }
+
+    /// Looks for a parent in a registry of its own, if there is a login for that.
+    fn check_elsewhere(&self, parent: &Parent, name: &reference::Repository) -> Result<(), Error> {
+        let reference = &parent.reference;
+        if !self.registries.has_login(name)? {
+            self.progress.status(&format!(
+                "Not looked for: its parent {reference}, in another registry"
+            ));
+            return Ok(());
+        }
+        let repository = self.registries.repository(name)?;
+        let found = self.wait(repository.head_manifest(&wanted(reference)))?;
+        if found.is_none() {
+            self.progress.warn(&format!(
+                "its parent {reference} is not there: push that, too"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the kits above `source` as far as the store knows them, the nearest first.
+    fn find_parents(&self, source: &Reference) -> Result<Vec<Parent>, Error> {
+        let mut kitfile = match kit::look(self.store, source, self.progress) {
+            Ok((_, documents)) => documents.kitfile,
+            Err(error @ Error::Store(_)) => return Err(error),
+            // What cannot be read as a kit has no parents, and can be pushed as well.
+            Err(_) => return Ok(Vec::new()),
+        };
+        let mut found: Vec<Parent> = Vec::new();
+        while let Some(reference) = chain::parent_of(&kitfile) {
+            let is_known = found.iter().any(|it| it.reference == reference);
+            // Neither was packed here; a pull says what is wrong with it.
+            if is_known || found.len() == chain::MAX_PARENTS {
+                break;
+            }
+            match kit::look(self.store, &reference, self.progress) {
+                Ok((descriptor, documents)) => {
+                    kitfile = documents.kitfile;
+                    found.push(Parent {
+                        reference,
+                        here: Some(descriptor),
+                    });
+                }
+                Err(Error::Store(store::Error::NotFound { .. })) => {
+                    found.push(Parent {
+                        reference,
+                        here: None,
+                    });
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Returns what a registry is asked for.
+fn wanted(reference: &Reference) -> String {
+    match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
+    }
+}
