@@ -185,32 +185,64 @@ pub fn documents(
     descriptor: &Descriptor,
 ) -> Result<Documents, Error> {
     let stored = store.manifest(descriptor)?;
-    let config = &stored.manifest.config;
-    let family = Family::of_config(&config.media_type).ok_or_else(|| Error::Unsupported {
-        reference: reference.to_string(),
-        what: format!("config type `{}`", config.media_type),
-    })?;
-    let config = store.read_verified(&config.digest, config.size, MAX_CONFIG_BYTES as u64)?;
-    let (kitfile, carried, diff_ids) = match family {
-        Family::ModelKit => {
-            let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
-                reference: reference.to_string(),
-                source,
-            })?;
-            (kitfile, None, None)
-        }
-        Family::ModelPack => {
-            let pack = modelpack::read(store, reference, &stored.manifest, &config)?;
-            (pack.kitfile, pack.carried, Some(pack.diff_ids))
-        }
-    };
-    Ok(Documents {
-        stored,
-        config,
-        kitfile,
-        carried,
-        diff_ids,
+    Documents::read(reference, stored, &|blob, limit| {
+        Ok(store.read_verified(&blob.digest, blob.size, limit)?)
     })
+}
+
+/// Reads a blob that is held in memory, checked against its descriptor; one larger than the limit
+/// is refused.
+pub type ReadBlob<'a> = dyn Fn(&Descriptor, u64) -> Result<Vec<u8>, Error> + 'a;
+
+impl Documents {
+    /// Understands the kit whose manifest is `stored`; `read` gives what else is needed of it.
+    pub fn read(
+        reference: &Reference,
+        stored: StoredManifest,
+        read: &ReadBlob<'_>,
+    ) -> Result<Self, Error> {
+        let config = &stored.manifest.config;
+        let family = Family::of_config(&config.media_type).ok_or_else(|| Error::Unsupported {
+            reference: reference.to_string(),
+            what: format!("config type `{}`", config.media_type),
+        })?;
+        let config = read(config, MAX_CONFIG_BYTES as u64)?;
+        let (kitfile, carried, diff_ids) = match family {
+            Family::ModelKit => {
+                let kitfile = Kitfile::from_config(&config).map_err(|source| Error::Config {
+                    reference: reference.to_string(),
+                    source,
+                })?;
+                (kitfile, None, None)
+            }
+            Family::ModelPack => {
+                let pack = modelpack::read(reference, &stored.manifest, &config, read)?;
+                (pack.kitfile, pack.carried, Some(pack.diff_ids))
+            }
+        };
+        Ok(Self {
+            stored,
+            config,
+            kitfile,
+            carried,
+            diff_ids,
+        })
+    }
+
+    /// Returns the blobs that [`Documents::read`] asks for at most, each with the limit on its
+    /// size: for those who have to fetch them before. None for what is no kit.
+    pub fn needed(manifest: &Manifest) -> Vec<(&Descriptor, u64)> {
+        let config = (&manifest.config, MAX_CONFIG_BYTES as u64);
+        match Family::of_config(&manifest.config.media_type) {
+            None => Vec::new(),
+            Some(Family::ModelKit) => vec![config],
+            Some(Family::ModelPack) => {
+                let carried = modelpack::candidates(manifest);
+                let layers = carried.map(|it| (it.descriptor, modelpack::MOST_OF_A_KITFILE));
+                std::iter::once(config).chain(layers).collect()
+            }
+        }
+    }
 }
 
 /// Opens the kit that `reference` names in `store`, and keeps its blobs from being deleted as long

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::{
     Error,
     files::is_below,
-    kit::{self, Layer, is_prompt},
+    kit::{self, Layer, ReadBlob, is_prompt},
 };
 use crate::{
     archive::{self, unpack::TarReader},
@@ -15,12 +15,13 @@ use crate::{
     limits::Limits,
     oci::{Descriptor, LayerKind, LayerType, Manifest, annotation},
     reference::Reference,
-    store::Store,
 };
 
 /// What a layer that holds a Kitfile may have beside its bytes: the frame of an archive, and what
 /// compression adds.
 const FRAME: u64 = 64 * 1024;
+/// What is read of a layer that may hold a Kitfile.
+pub(super) const MOST_OF_A_KITFILE: u64 = MAX_BYTES as u64 + FRAME;
 
 /// What a `ModelPack` says of itself.
 pub(super) struct Pack {
@@ -34,10 +35,10 @@ pub(super) struct Pack {
 
 /// Reads a `ModelPack`. Its layers are not looked at, but for one that holds a Kitfile.
 pub(super) fn read(
-    store: &Store,
     reference: &Reference,
     manifest: &Manifest,
     config: &[u8],
+    read: &ReadBlob<'_>,
 ) -> Result<Pack, Error> {
     let unreadable = |source| Error::Config {
         reference: reference.to_string(),
@@ -60,7 +61,7 @@ pub(super) fn read(
             });
         }
     };
-    let carried = carried(store, manifest, &diff_ids)?;
+    let carried = carried(manifest, &diff_ids, read)?;
     let said = manifest.annotations.get(annotation::KITFILE);
     let kitfile = match (said, &carried) {
         (Some(text), _) => Kitfile::from_config(text.as_bytes()).map_err(unreadable)?,
@@ -106,28 +107,45 @@ fn path(layer: &Descriptor) -> Option<String> {
     Some(kitfile::clean(path)).filter(|_| !path.is_empty())
 }
 
+/// A layer that may hold a Kitfile.
+pub(super) struct Candidate<'a> {
+    pub(super) descriptor: &'a Descriptor,
+    /// Where it stands in the manifest.
+    position: usize,
+    /// What the Kitfile is called.
+    name: &'static str,
+    layer_type: LayerType,
+}
+
+/// Returns the layers that say that they are a Kitfile, in the order in which they are believed.
+pub(super) fn candidates(manifest: &Manifest) -> impl Iterator<Item = Candidate<'_>> {
+    NAMES.into_iter().filter_map(|name| {
+        let mut layers = manifest.layers.iter();
+        let position = layers.position(|layer| path(layer).as_deref() == Some(name))?;
+        let descriptor = &manifest.layers[position];
+        let layer_type = LayerType::parse(&descriptor.media_type)?;
+        let fits = descriptor.size <= MOST_OF_A_KITFILE;
+        fits.then_some(Candidate {
+            descriptor,
+            position,
+            name,
+            layer_type,
+        })
+    })
+}
+
 /// Reads the Kitfile among the files of a kit, if a layer says that it is one.
 fn carried(
-    store: &Store,
     manifest: &Manifest,
     diff_ids: &[Option<Digest>],
+    read: &ReadBlob<'_>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let limit = MAX_BYTES as u64;
-    for name in NAMES {
-        let mut layers = manifest.layers.iter().zip(diff_ids);
-        let Some((descriptor, diff_id)) =
-            layers.find(|(descriptor, _)| path(descriptor).as_deref() == Some(name))
-        else {
-            continue;
-        };
-        let Some(layer_type) = LayerType::parse(&descriptor.media_type) else {
-            continue;
-        };
-        if descriptor.size > limit + FRAME {
-            continue;
-        }
+    for candidate in candidates(manifest) {
+        let Candidate {
+            descriptor, name, ..
+        } = candidate;
         // Small, so it is checked before anything of it is understood.
-        let blob = store.read_verified(&descriptor.digest, descriptor.size, limit + FRAME)?;
+        let blob = read(descriptor, MOST_OF_A_KITFILE)?;
         let entry = Entry {
             section: Section::Part,
             index: 0,
@@ -135,11 +153,11 @@ fn carried(
             path: name.to_owned(),
             clean: name.to_owned(),
             digest: Some(descriptor.digest),
-            diff_id: *diff_id,
+            diff_id: diff_ids[candidate.position],
         };
         let layer = Layer {
             descriptor: descriptor.clone(),
-            layer_type,
+            layer_type: candidate.layer_type,
             entry,
         };
         if let Some(text) = file_in(&layer, &blob, name, store.limits())?
