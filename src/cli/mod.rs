@@ -16,6 +16,7 @@ mod interrupt;
 mod kitfile_source;
 mod network;
 mod parents;
+mod place;
 mod progress;
 mod settings;
 mod spelling;

@@ -199,6 +199,15 @@ impl NetworkArgs {
         })
     }
 
+    /// Returns the way to the registry of `reference` for commands that move no blobs.
+    pub(crate) fn access_to_documents(
+        &self,
+        reference: &Reference,
+        context: &Context,
+    ) -> Result<Access, Failure> {
+        self.access(reference, Timeouts::default().idle, context)
+    }
+
     /// Makes the client of a command.
     pub(crate) fn client(&self, context: &Context) -> Result<Client, Failure> {
         self.client_with(Timeouts::default(), context)
@@ -264,6 +273,17 @@ impl NetworkArgs {
             believe_anyone: !self.tls_verify,
         })
     }
+}
+
+/// Returns the repository of a name that a registry is to be asked for.
+pub(crate) fn needs_registry(name: &Reference) -> Result<&reference::Repository, Failure> {
+    let repository = name.repository().filter(|it| it.registry().is_some());
+    repository.ok_or_else(|| {
+        // The reference's words.
+        let message = format!("can not check remote: {name} does not contain registry");
+        Failure::new(Kind::Usage, message)
+            .hint("write the registry before it: registry.example/team/net:1.0")
+    })
 }
 
 /// Tells what the network does.

@@ -138,7 +138,7 @@ fn holder<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Option<&'
         None => Some(command),
         Some(NETWORK) => command
             .get_subcommands()
-            .find(|inner| flag(inner, key).is_some()),
+            .find(|inner| flag(inner, key).is_some_and(|arg| !arg.is_hide_set())),
         Some(table) => command.find_subcommand(table),
     }
 }

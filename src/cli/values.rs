@@ -140,6 +140,17 @@ fn moved(text: &str, limits: &[&'static Limit]) -> Result<Moved, BadValue> {
     }
 }
 
+/// Reads how many requests may be under way at a time.
+pub(crate) fn concurrency(text: &str) -> Result<usize, BadValue> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        // The reference's words.
+        _ => Err(BadValue::new(format!(
+            "invalid argument for concurrency ({text}): must be at least 1"
+        ))),
+    }
+}
+
 /// Reads a span of time: a number of seconds, or numbers with units.
 pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
     if let Ok(seconds) = text.parse() {

@@ -81,6 +81,11 @@ impl Request {
         Self::new(Method::HEAD, url, None)
     }
 
+    /// Returns the request to delete what is at `url`.
+    pub fn delete(url: Url) -> Self {
+        Self::new(Method::DELETE, url, None)
+    }
+
     /// Returns a request that sends the fields of a form. It is not redirected, and repeated only
     /// when the peer says that it did nothing.
     pub fn form(url: Url, fields: &[(&str, &str)]) -> Self {

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    oci::Descriptor,
+    filter::Filter,
+    oci::{Descriptor, Manifest},
     progress::{Progress, Silent},
     reference::{Reference, Repository},
     store::{Entry, Store},
@@ -23,8 +24,8 @@ use crate::{
 pub struct ListedKit {
     /// The repository; `None` for a kit without a name.
     pub repository: Option<Repository>,
-    /// The digest of the manifest.
-    pub digest: Digest,
+    /// The digest of the manifest; `None` for a name in a registry that leads to none.
+    pub digest: Option<Digest>,
     /// Its tags in that repository, sorted.
     pub tags: Vec<String>,
     /// What its documents say.
@@ -41,7 +42,64 @@ pub struct Summary {
     /// The bytes of all layers; `None` if the manifest cannot be read.
     pub size: Option<u64>,
     /// Why the kit cannot be read.
-    pub problem: Option<String>,
+    pub problem: Option<Problem>,
+    /// Whether it may be meant: what cannot be read may hold anything.
+    pub(super) is_wanted: bool,
+}
+
+/// Why something cannot be read as a kit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is the matter, in short.
+    pub kind: ProblemKind,
+    /// What is the matter.
+    pub text: String,
+}
+
+/// What is the matter with something that cannot be read as a kit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It is not what it should be.
+    Damaged,
+    /// It is something else, and may be in order.
+    Foreign,
+    /// It is not there.
+    Missing,
+}
+
+impl Summary {
+    /// Returns what there is to say about a kit.
+    pub(super) fn of(documents: Documents, filter: &Filter) -> Self {
+        let Documents {
+            stored, kitfile, ..
+        } = documents;
+        let mut entries = kitfile.entries().into_iter();
+        let is_wanted = filter.selects_kitfile()
+            || entries.any(|it| filter.selects(it.section, &it.name, &it.path));
+        Self {
+            is_wanted,
+            size: Some(size(&stored.manifest)),
+            name: kitfile.package.name,
+            author: kitfile
+                .package
+                .authors
+                .into_iter()
+                .next()
+                .unwrap_or_default(),
+            problem: None,
+        }
+    }
+
+    /// Returns what there is to say about something that is not read.
+    pub(super) fn of_problem(kind: ProblemKind, error: &Error, filter: &Filter) -> Self {
+        let text = text(error);
+        Self {
+            // What is no kit holds nothing that a filter could select.
+            is_wanted: kind != ProblemKind::Foreign || filter.is_everything(),
+            problem: Some(Problem { kind, text }),
+            ..Self::default()
+        }
+    }
 }
 
 /// How many kits are worth another thread.
@@ -49,14 +107,15 @@ const KITS_A_THREAD: usize = 64;
 const MOST_THREADS: usize = 8;
 
 /// Returns the kits that `wanted` selects, sorted by repository and digest, those without a name
-/// last. One that cannot be read is listed with its problem.
+/// last, if `filter` selects anything in them. One that cannot be read is listed with its problem.
 pub fn run(
     store: &Store,
     wanted: &dyn Fn(&Entry) -> bool,
+    filter: &Filter,
     progress: &dyn Progress,
 ) -> Result<Vec<ListedKit>, Error> {
     let kits = group(store.entries(progress)?, wanted);
-    let mut summaries = summarise(store, &kits);
+    let mut summaries = summarise(store, &kits, filter);
     // No lock was taken, so that listing never waits: what cannot be read may have been removed.
     if summaries.values().any(|summary| summary.problem.is_some()) {
         let still = group(store.entries(&Silent)?, wanted);
@@ -65,10 +124,10 @@ pub fn run(
         });
     }
     let listed = kits.into_iter().filter_map(|((place, digest), kit)| {
-        let summary = summaries.get(&digest)?.clone();
+        let summary = summaries.get(&digest).filter(|it| it.is_wanted)?.clone();
         Some(ListedKit {
             repository: place.repository,
-            digest,
+            digest: Some(digest),
             tags: kit.tags,
             summary,
         })
@@ -112,7 +171,11 @@ fn group(entries: Vec<Entry>, wanted: &dyn Fn(&Entry) -> bool) -> BTreeMap<(Plac
 }
 
 /// Reads each kit once, however many repositories it is in.
-fn summarise(store: &Store, kits: &BTreeMap<(Place, Digest), Kit>) -> HashMap<Digest, Summary> {
+fn summarise(
+    store: &Store,
+    kits: &BTreeMap<(Place, Digest), Kit>,
+    filter: &Filter,
+) -> HashMap<Digest, Summary> {
     let unique: HashMap<Digest, &Kit> = kits.iter().map(|(key, kit)| (key.1, kit)).collect();
     let work: Vec<(Digest, &Kit)> = unique.into_iter().collect();
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -120,7 +183,7 @@ fn summarise(store: &Store, kits: &BTreeMap<(Place, Digest), Kit>) -> HashMap<Di
     let share = work.len().div_ceil(threads).max(1);
     let read = |share: &[(Digest, &Kit)]| -> Vec<(Digest, Summary)> {
         let each = share.iter();
-        each.map(|(digest, kit)| (*digest, summary(store, kit)))
+        each.map(|(digest, kit)| (*digest, summary(store, kit, filter)))
             .collect()
     };
     thread::scope(|scope| {
@@ -142,31 +205,23 @@ fn summarise(store: &Store, kits: &BTreeMap<(Place, Digest), Kit>) -> HashMap<Di
     })
 }
 
-fn summary(store: &Store, kit: &Kit) -> Summary {
-    let layers = |stored: &crate::store::StoredManifest| {
-        let sizes = stored.manifest.layers.iter().map(|layer| layer.size);
-        sizes.fold(0, u64::saturating_add)
-    };
+fn summary(store: &Store, kit: &Kit, filter: &Filter) -> Summary {
     match documents(store, &kit.reference, &kit.descriptor) {
-        Ok(Documents {
-            stored, kitfile, ..
-        }) => Summary {
-            size: Some(layers(&stored)),
-            name: kitfile.package.name,
-            author: kitfile
-                .package
-                .authors
-                .into_iter()
-                .next()
-                .unwrap_or_default(),
-            problem: None,
-        },
-        Err(error) => Summary {
-            size: store.manifest(&kit.descriptor).as_ref().map(layers).ok(),
-            problem: Some(text(&error)),
-            ..Summary::default()
-        },
+        Ok(documents) => Summary::of(documents, filter),
+        Err(error) => {
+            let manifest = store.manifest(&kit.descriptor).ok();
+            Summary {
+                size: manifest.map(|stored| size(&stored.manifest)),
+                ..Summary::of_problem(ProblemKind::Damaged, &error, filter)
+            }
+        }
     }
+}
+
+/// Returns the bytes of all layers.
+pub(super) fn size(manifest: &Manifest) -> u64 {
+    let sizes = manifest.layers.iter().map(|layer| layer.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Returns an error with its causes in one line.

@@ -16,6 +16,7 @@ mod modelpack;
 pub mod pack;
 pub mod pull;
 pub mod push;
+pub mod remote;
 mod reuse;
 pub mod save;
 pub mod status;

@@ -160,7 +160,7 @@ fn carried(
             layer_type: candidate.layer_type,
             entry,
         };
-        if let Some(text) = file_in(&layer, &blob, name, store.limits())?
+        if let Some(text) = file_in(&layer, &blob, name, &Limits::default())?
             && text.len() <= MAX_BYTES
         {
             return Ok(Some(text));

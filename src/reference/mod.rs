@@ -150,6 +150,11 @@ pub fn registry(text: &str) -> Result<String, Error> {
     parse::registry(text)
 }
 
+/// Tells whether `text` can be a tag.
+pub fn is_tag(text: &str) -> bool {
+    parse::check_tag(text).is_ok()
+}
+
 /// Returns the kit that a Kitfile's `model.path` names; `None` if it is the path of a file.
 ///
 /// Only a text with a tag or digest counts, and none that begins like a path.

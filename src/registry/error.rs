@@ -239,12 +239,69 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// It has no such repository.
+    #[error("{registry} has no repository {repository}{}", quoted(words.as_deref()))]
+    NoRepository {
+        /// The registry.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// Its words.
+        words: Option<String>,
+    },
+    /// Its list of tags cannot be read to the end.
+    #[error("the list of tags of {repository} {problem}")]
+    Tags {
+        /// The repository, with its registry.
+        repository: String,
+        /// What is wrong with it.
+        problem: TagsProblem,
+    },
     /// The login would go over the wire in clear.
     #[error("the login for {registry} would be sent in clear: it does not speak TLS")]
     InClear {
         /// The registry.
         registry: String,
     },
+}
+
+/// What is wrong with a list of tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagsProblem {
+    /// It is not what such a list is.
+    Form,
+    /// Where it goes on cannot be understood.
+    Link,
+    /// It goes on at another host.
+    Elsewhere {
+        /// Which one.
+        host: String,
+    },
+    /// It leads back to a page that was read.
+    Circle,
+    /// It has more pages than are read.
+    TooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// It has more tags than are read.
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for TagsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form => f.write_str("cannot be understood"),
+            Self::Link => f.write_str("does not say where it goes on"),
+            Self::Elsewhere { host } => write!(f, "goes on at {host}, which is another host"),
+            Self::Circle => f.write_str("leads back to a page that was read already"),
+            Self::TooLong { limit } => write!(f, "has more than {limit} pages"),
+            Self::TooMany { limit } => write!(f, "has more than {limit} tags"),
+        }
+    }
 }
 
 /// Why a login is not sent to a token server.

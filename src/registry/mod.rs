@@ -12,6 +12,7 @@ mod login;
 mod profile;
 mod repository;
 mod session;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -19,10 +20,11 @@ mod token;
 mod upload;
 mod words;
 
-pub use error::{Error, RangeAnswer, ServerProblem};
+pub use error::{Error, RangeAnswer, ServerProblem, TagsProblem};
 pub use login::Again;
 pub use profile::{Chunks, Habits, Profile, Way};
 pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};
+pub use tags::{MAX_TAG_PAGES, MAX_TAGS, MAX_TAGS_BODY, Tags};
 pub use together::{Job, together};
 pub use upload::{Blob, Counts, Given, Supply, Throttle, UploadOptions, Uploader};

@@ -26,7 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("http", &[]),
     ("credentials", &["platform"]),
-    ("registry", &["credentials", "digest", "http", "oci"]),
+    (
+        "registry",
+        &["credentials", "digest", "http", "oci", "reference"],
+    ),
     (
         "archive",
         &["digest", "glob", "limits", "platform", "progress"],

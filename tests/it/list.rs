@@ -60,7 +60,8 @@ team/net           1.0      Ann          net    2.0 KiB   sha256:[DIGEST]
 "#]]
     );
     assert_data_eq!(
-        kit.run(["list", "a.example:5000/x"]).hide_digests(),
+        kit.run(["list", "--local", "a.example:5000/x"])
+            .hide_digests(),
         str![[r#"
 REPOSITORY         TAG   MAINTAINER   NAME   SIZE      DIGEST
 a.example:5000/x   1     Ann          net    2.0 KiB   sha256:[DIGEST]

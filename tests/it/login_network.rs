@@ -15,6 +15,7 @@ fn with_tls(client_certificates: bool) -> Option<RealRegistry> {
         user: Some(("ci", PASSWORD)),
         tls: true,
         client_certificates,
+        ..Setup::default()
     })
 }
 

@@ -6,7 +6,7 @@ use crate::{
     cli::{
         Context,
         args::{Format, FormatArgs},
-        commands::list::{NONE, fail_for, is_meant, name, unknown},
+        commands::list::{NONE, VERIFY, fail_for, is_meant, name, unknown},
         failure::Failure,
         help::examples,
         human,
@@ -205,8 +205,8 @@ fn text(problem: &Problem) -> String {
 /// Fails if it cannot be told what kits take, after all that can be told was.
 fn problems(usage: &Usage) -> Result<(), Failure> {
     let damaged = usage.kits.iter().filter_map(|kit| {
-        let name = name(kit.repository.as_ref(), &kit.tags, kit.digest);
+        let name = name(kit.repository.as_ref(), &kit.tags, Some(kit.digest));
         Some((name, text(kit.problem.as_ref()?)))
     });
-    fail_for(damaged, "cannot be measured")
+    fail_for(damaged, "cannot be measured", VERIFY)
 }

@@ -7,10 +7,10 @@ use crate::{
         escape::escape_lines,
         failure::{Failure, Kind},
         help::examples,
+        place::PlaceArgs,
         values::reference,
     },
     kitfile::Kitfile,
-    ops::kit,
     reference::Reference,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     ("Print the Kitfile", "kit info team/net:1.0"),
     ("Print one part of it", "kit info team/net:1.0 --filter model.parts"),
     ("Go into lists by position, from 0", "kit info team/net:1.0 -f datasets.0.path"),
+    ("Look at a kit in a registry", "kit info --remote registry.example/team/net:1.0"),
     ("Get it as JSON", "kit info team/net:1.0 --format json"),
 ]))]
 pub(crate) struct Args {
@@ -37,13 +38,14 @@ pub(crate) struct Args {
     filter: String,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// Prints what was asked for, a text as it is and everything else as YAML.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit info")?;
-    let (_, kit) = kit::look(&store, &args.reference, &context.watcher())
-        .map_err(|error| Failure::from(error).about(&args.reference))?;
+    let (_, kit) = args.place.look(&args.reference, &store, context)?;
     print(args, &kit.kitfile, context)
 }
 

@@ -9,11 +9,11 @@ use crate::{
         args::{Format, FormatArgs},
         failure::{Failure, Kind},
         help::examples,
+        place::PlaceArgs,
         values::reference,
     },
     digest::Digest,
     oci::{Manifest, annotation},
-    ops::kit,
     progress::Silent,
     reference::Reference,
     store::Store,
@@ -23,6 +23,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Print digest, Kitfile and manifest", "kit inspect team/net:1.0"),
+    ("Look at a kit in a registry", "kit inspect -r registry.example/team/net:1.0"),
     ("Get the digest alone", "kit inspect team/net:1.0 --format '{{ .Digest }}'"),
 ]))]
 pub(crate) struct Args {
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     reference: Reference,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// What is printed: the keys of the reference, then ours.
@@ -52,8 +55,7 @@ struct Document<'a> {
 /// Prints the documents of the kit as they are stored, in our indentation.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store("kit inspect")?;
-    let (descriptor, kit) = kit::look(&store, &args.reference, &context.watcher())
-        .map_err(|error| Failure::from(error).about(&args.reference))?;
+    let (descriptor, kit) = args.place.look(&args.reference, &store, context)?;
     let manifest = &kit.stored.manifest;
     let made = (!kit.config_is_kitfile()).then(|| kit.kitfile.to_config());
     let config = made.is_some().then(|| raw(&kit.config)).transpose()?;
@@ -66,7 +68,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         kitfile: raw(made.as_deref().unwrap_or(&kit.config))?,
         config,
         manifest: raw(&kit.stored.bytes)?,
-        references: names(&store, descriptor.digest)?,
+        references: if args.place.remote {
+            vec![args.reference.clone().or_latest().to_string()]
+        } else {
+            names(&store, descriptor.digest)?
+        },
         size: size(manifest),
     };
     let text = serde_json::to_string(&document).expect("JSON and texts can be written");

@@ -85,7 +85,7 @@ impl From<credentials::Error> for Failure {
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
-        use registry::{Error as E, ServerProblem};
+        use registry::{Error as E, ServerProblem, TagsProblem};
         let plain = |kind| Self::of(kind, &error);
         match &error {
             E::Name { .. } => plain(Kind::Usage),
@@ -118,6 +118,12 @@ impl From<registry::Error> for Failure {
             } => plain(Kind::NotAllowed).hint(format!(
                 "check that your login for {registry} is meant for {repository}: `kit login {registry} --check`"
             )),
+            E::NoRepository { .. } => plain(Kind::NotFound)
+                .hint("check its name; some registries hide what needs a login"),
+            E::Tags { problem, .. } => plain(match problem {
+                TagsProblem::TooLong { .. } | TagsProblem::TooMany { .. } => Kind::Limit,
+                _ => Kind::Network,
+            }),
             E::NoManifest { .. } => plain(Kind::NotFound)
                 .hint("check repository and tag; some registries hide what needs a login"),
             E::NoBlob { .. } => {

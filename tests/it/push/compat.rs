@@ -30,7 +30,9 @@ fn a_registry_with_a_list_of_types_is_named_and_takes_the_other_form() {
         let output = push(&kit, [&*name, "--compat"]);
         said += &output.hide(&host, "[HOST]").hide_digests().to_string();
     }
-    assert_data_eq!(said, str![[r#"
+    assert_data_eq!(
+        said,
+        str![[r#"
 [stderr]
 Pushing [HOST]/team/net:1.0
 error: [HOST]/team/net did not take the manifest: it answered 400: unknown media type: application/vnd.kitops.modelkit.model.v1.tar (MANIFEST_INVALID)
@@ -49,7 +51,8 @@ The registry has this kit: only its name was sent
 The image sha256:[DIGEST] holds the kit sha256:[DIGEST]
 [exit 0]
 
-"#]]);
+"#]]
+    );
     registry.has_kit("team/net", "1.0");
 }
 

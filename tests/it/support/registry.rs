@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) tls: bool,
     /// Whether it lets only those in who show a certificate of the same authority.
     pub(crate) client_certificates: bool,
+    /// Whether it refuses to delete.
+    pub(crate) keeps_all: bool,
 }
 
 /// A running registry. It ends with its value.
@@ -30,6 +32,7 @@ pub(crate) struct RealRegistry {
     child: Child,
     port: u16,
     folder: TempDir,
+    user: Option<(&'static str, &'static str)>,
 }
 
 impl RealRegistry {
@@ -59,6 +62,7 @@ impl RealRegistry {
                     child,
                     port,
                     folder,
+                    user: setup.user,
                 });
             }
             let log = fs::read_to_string(folder.path().join("log")).unwrap();
@@ -70,6 +74,28 @@ impl RealRegistry {
     /// Returns `localhost:PORT`.
     pub(crate) fn host(&self) -> String {
         format!("localhost:{}", self.port)
+    }
+
+    /// Copies the kit `name` of the OCI layout at `layout` to `to` (`team/net:1.0`) with skopeo, as
+    /// the user that may come in. Returns whether skopeo is installed.
+    pub(crate) fn receive(&self, layout: &Path, name: &str, to: &str) -> bool {
+        if !have("skopeo") {
+            return false;
+        }
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["copy", "-q", "--dest-tls-verify=false"]);
+        if let Some((user, password)) = self.user {
+            skopeo.args(["--dest-creds", &format!("{user}:{password}")]);
+        }
+        let copied = skopeo
+            .arg(format!("oci:{}:{name}", layout.display()))
+            .arg(format!("docker://{}/{to}", self.host()))
+            .env("HOME", self.folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&copied.stderr);
+        assert!(copied.status.success(), "skopeo copy {to}: {said}");
+        true
     }
 
     /// Returns a file beside the registry: `ca.pem`, `client.pem`, `client.key`, `log`.
@@ -106,9 +132,10 @@ fn free_port() -> u16 {
 fn run(setup: &Setup, folder: &Path, port: u16) -> Child {
     let path = |name: &str| folder.join(name).display().to_string();
     let mut config = format!(
-        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
+        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: {}\n\
          http:\n  addr: 127.0.0.1:{port}\n",
-        path("data")
+        path("data"),
+        !setup.keeps_all
     );
     if setup.tls {
         write!(

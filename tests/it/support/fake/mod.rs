@@ -4,6 +4,7 @@
 //! or answer what no real server would. Each connection carries one request, in a thread of its
 //! own: what is remembered is in the order in which requests arrived.
 
+pub(crate) mod documents;
 mod shelf;
 pub(crate) mod uploads;
 mod wire;

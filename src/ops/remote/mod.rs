@@ -1,0 +1,59 @@
+//! Kits in a registry: looked at without being fetched, and listed.
+
+mod bounded;
+pub mod list;
+
+use std::collections::HashMap;
+
+use super::{Error, kit::Documents};
+use crate::{
+    oci::Descriptor,
+    reference::Reference,
+    registry::{Fetched, Repository},
+    store::StoredManifest,
+};
+
+/// How many requests are under way at a time where nobody says otherwise.
+pub const AT_ONCE: usize = 5;
+
+/// Reads the documents of the kit that `reference` names in `repository`, all checked. Whether its
+/// layers are there does not matter.
+pub async fn look(
+    repository: &Repository,
+    reference: &Reference,
+) -> Result<(Descriptor, Documents), Error> {
+    let fetched = repository.manifest(&name(reference)).await?;
+    let descriptor = fetched.descriptor.clone();
+    let documents = documents(repository, reference, fetched).await?;
+    Ok((descriptor, documents))
+}
+
+/// Reads the other documents of the kit whose manifest is here.
+async fn documents(
+    repository: &Repository,
+    reference: &Reference,
+    fetched: Fetched,
+) -> Result<Documents, Error> {
+    let stored = StoredManifest {
+        manifest: fetched.manifest,
+        bytes: fetched.bytes,
+    };
+    let mut blobs = HashMap::new();
+    for (blob, limit) in Documents::needed(&stored.manifest) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        blobs.insert(blob.digest, repository.document(blob, limit).await?);
+    }
+    Documents::read(reference, stored, &|blob, _| {
+        let content = blobs.get(&blob.digest);
+        let content = content.expect("`needed` tells all that is asked for");
+        Ok(content.clone())
+    })
+}
+
+/// Returns the tag or the digest by which a registry knows what `reference` names.
+fn name(reference: &Reference) -> String {
+    match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
+    }
+}
