@@ -6,6 +6,7 @@
 //! `token::check_server` lets pass, and nowhere else.
 
 mod challenge;
+mod delete;
 pub mod download;
 mod error;
 mod login;
@@ -20,6 +21,7 @@ mod token;
 mod upload;
 mod words;
 
+pub use delete::Deletion;
 pub use error::{Error, RangeAnswer, ServerProblem, TagsProblem};
 pub use login::Again;
 pub use profile::{Chunks, Habits, Profile, Way};

@@ -46,7 +46,8 @@ mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod reference; // docs/cli.md and the manual pages are what the program says of itself
 mod reference_command_line; // what KitOps takes is taken, or listed as missing
-mod remove; // taking names and kits away
+mod remove;
+mod remove_remote; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
 mod settings; // the file in the home, the environment

@@ -1,7 +1,8 @@
-//! Kits in a registry: looked at without being fetched, and listed.
+//! Kits in a registry: looked at without being fetched, listed, removed.
 
 mod bounded;
 pub mod list;
+pub mod remove;
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
 //! `kit remove`
 
+mod remote;
 mod report;
 
 use report::{Report, Stays, lines, tell_bereft, tell_space};
@@ -11,7 +12,8 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        values::{References, references},
+        network::NetworkArgs,
+        values::{References, concurrency, references},
     },
     ops::chain,
     progress::Silent,
@@ -19,17 +21,22 @@ use crate::{
     store::{DroppedKit, Error, Left, Selection},
 };
 
-/// Remove kits, or names of kits, from the local store
+/// Remove kits, or names of kits, from the local store or from a registry
 #[derive(clap::Args)]
 #[command(
     visible_alias = "rm",
     long_about = "Remove kits, or names of kits, from the local store. A name with a tag takes that tag \
                   off, and the kit goes with its last one; a digest takes the kit with all its tags. \
-                  What another kit needs stays.",
+                  What another kit needs stays.\n\nWith --remote the registry in the name is asked: a \
+                  tag alone goes, and a kit with all its tags only by its digest or with --force. \
+                  Where a registry takes no single tag off, nothing is done, and the other tags \
+                  are told.",
     after_help = examples(&[
     ("Take a tag off; the kit goes with its last one", "kit remove team/net:1.0"),
     ("Remove a kit with all its tags", "kit remove --force team/net:1.0"),
     ("Remove all kits without a tag", "kit remove --all"),
+    ("Take a tag off in a registry", "kit remove --remote registry.example/team/net:1.0"),
+    ("Remove a kit there with all its tags", "kit remove -r --force registry.example/team/net:1.0"),
     ("See what would go if everything went", "kit remove --all --force --dry-run"),
 ]))]
 #[expect(
@@ -46,19 +53,33 @@ pub(crate) struct Args {
     /// Remove all kits without a tag
     #[arg(short, long)]
     all: bool,
+    /// Remove from the kit's registry, not from the local store
+    #[arg(short, long)]
+    remote: bool,
     /// Tell what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask before everything is removed
     #[arg(short, long)]
     yes: bool,
+    /// Accepted for compatibility
+    #[arg(long, hide = true, value_name = "NUMBER", value_parser = concurrency)]
+    concurrency: Option<usize>,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// Removes, or tells what would be removed.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let selection = selection(args)?;
+    if args.remote {
+        return match &selection {
+            Selection::References { references, .. } => remote::run(args, references, context),
+            _ => Err(Failure::new(Kind::Usage, "cannot use --all with --remote")),
+        };
+    }
     let store = context.store("kit remove")?;
     let mut plan = store.plan_removal(&selection, &context.watcher())?;
     let missing = std::mem::take(&mut plan.not_found);

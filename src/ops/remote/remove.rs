@@ -1,0 +1,132 @@
+//! Removes kits, or tags of kits, from a registry.
+
+use std::collections::BTreeSet;
+
+use super::{bounded::each, name};
+use crate::{
+    digest::Digest,
+    ops::Error,
+    reference::Reference,
+    registry::{self, Deletion, Repository},
+};
+
+/// Tags that are looked at to tell which go with a kit.
+pub const MAX_TAGS_COMPARED: usize = 1_000;
+
+/// What is to be removed, and what goes with it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was asked for.
+    pub reference: Reference,
+    /// The kit it names.
+    pub digest: Digest,
+    /// Whether the kit goes, and not just the tag.
+    pub is_whole: bool,
+    /// The tags that go with the kit, but for the one that was asked for.
+    pub others: OtherTags,
+}
+
+/// The other tags of a kit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherTags {
+    /// Those that are known, sorted.
+    pub names: Vec<String>,
+    /// Whether there may be more, which the registry did not tell.
+    pub may_be_more: bool,
+}
+
+/// What became of what was to be removed.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is gone.
+    Removed,
+    /// The registry deletes nothing.
+    Unsupported,
+    /// The registry takes no single tag off; what would go with the kit.
+    WholeOnly(OtherTags),
+}
+
+/// Tells what removing `reference` from `repository` would do: with `is_whole`, or by a digest, the
+/// kit goes with all its tags. Changes nothing.
+pub async fn plan(
+    repository: &Repository,
+    reference: &Reference,
+    is_whole: bool,
+    at_once: usize,
+) -> Result<Plan, Error> {
+    let wanted = name(reference);
+    let found = repository.head_manifest(&wanted).await?;
+    // What cannot be found is asked for once more, for the registry's words.
+    let digest = match (reference.digest(), found) {
+        (Some(digest), Some(_)) => digest,
+        (None, Some(found)) => found.digest,
+        (_, None) => repository.manifest(&wanted).await?.descriptor.digest,
+    };
+    let is_whole = is_whole || reference.digest().is_some();
+    let others = if is_whole {
+        other_tags(repository, reference, digest, at_once).await?
+    } else {
+        OtherTags::default()
+    };
+    Ok(Plan {
+        reference: reference.clone(),
+        digest,
+        is_whole,
+        others,
+    })
+}
+
+/// Does what was planned.
+pub async fn run(repository: &Repository, plan: &Plan, at_once: usize) -> Result<Outcome, Error> {
+    let target = if plan.is_whole {
+        plan.digest.to_string()
+    } else {
+        name(&plan.reference)
+    };
+    match repository.delete_manifest(&target).await? {
+        Deletion::Done => Ok(Outcome::Removed),
+        Deletion::Unsupported(_) if plan.is_whole => Ok(Outcome::Unsupported),
+        Deletion::Unsupported(_) => {
+            let others = other_tags(repository, &plan.reference, plan.digest, at_once).await?;
+            Ok(Outcome::WholeOnly(others))
+        }
+    }
+}
+
+/// Returns the tags of a kit, but for the one in `reference`, as far as the registry tells.
+async fn other_tags(
+    repository: &Repository,
+    reference: &Reference,
+    digest: Digest,
+    at_once: usize,
+) -> Result<OtherTags, Error> {
+    let tags = match repository.tags().await {
+        Ok(tags) => tags,
+        // It need not list tags to delete them.
+        Err(
+            registry::Error::NoRepository { .. }
+            | registry::Error::Tags { .. }
+            | registry::Error::Denied { .. }
+            | registry::Error::Status { .. },
+        ) => {
+            return Ok(OtherTags {
+                names: Vec::new(),
+                may_be_more: true,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let others = tags.names.iter().filter(|tag| reference.tag() != Some(tag));
+    let may_be_more = others.clone().count() > MAX_TAGS_COMPARED;
+    let found = each(others.take(MAX_TAGS_COMPARED), at_once, async |tag| {
+        let head = repository.head_manifest(tag).await?;
+        let is_same = head.is_some_and(|head| head.digest == digest);
+        Ok::<_, registry::Error>(is_same.then(|| tag.clone()))
+    })
+    .await?;
+    let names: BTreeSet<String> = found.into_iter().flatten().collect();
+    Ok(OtherTags {
+        names: names.into_iter().collect(),
+        may_be_more,
+    })
+}
