@@ -8,7 +8,7 @@ use std::{any::TypeId, ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-use super::values::{Place, References};
+use super::values::{Named, References};
 use crate::{reference::Reference, store::Entry};
 
 /// What a shell is told.
@@ -263,7 +263,7 @@ fn names_kits(arg: &Arg) -> bool {
     let kits = [
         TypeId::of::<Reference>(),
         TypeId::of::<References>(),
-        TypeId::of::<Place>(),
+        TypeId::of::<Named>(),
     ];
     kits.iter().any(|it| value == *it)
 }

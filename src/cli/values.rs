@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
+use serde::Serialize;
+
 use super::ui::Level;
 use crate::{
     archive::walk::FollowLinks,
@@ -249,21 +251,30 @@ pub(crate) struct References(pub(crate) Vec<Reference>);
 
 /// A kit, and where it was said to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Named {
     pub(crate) reference: Reference,
-    pub(crate) is_remote: bool,
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a kit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Place {
+    Local,
+    Remote,
 }
 
 /// Reads a name that may have `local://` or `remote://` before it.
-pub(crate) fn place(text: &str) -> Result<Place, BadValue> {
-    let (is_remote, name) = match text.strip_prefix("remote://") {
-        Some(name) => (true, name),
-        None => (false, text.strip_prefix("local://").unwrap_or(text)),
+pub(crate) fn named(text: &str) -> Result<Named, BadValue> {
+    let (place, name) = if let Some(name) = text.strip_prefix("remote://") {
+        (Some(Place::Remote), name)
+    } else if let Some(name) = text.strip_prefix("local://") {
+        (Some(Place::Local), name)
+    } else {
+        (None, text)
     };
-    Ok(Place {
-        reference: reference(name)?.or_latest(),
-        is_remote,
-    })
+    let reference = reference(name)?.or_latest();
+    Ok(Named { reference, place })
 }
 
 /// Reads a boolean as the reference does.

@@ -86,32 +86,42 @@ impl FileChange {
     }
 }
 
-/// Compares the kits that `references` name. With `with_files` those layers are read, once and to
-/// their ends, whose content is not that of a layer of the other kit; memory is taken for their
-/// lists of files alone.
+/// One of two kits that are compared.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+/// Compares the kits in `store` that `references` name, with their files: those layers are read,
+/// once and to their ends, whose content is not that of a layer of the other kit; memory is taken
+/// for their lists of files alone.
 pub fn run(
     store: &Store,
     references: [&Reference; 2],
-    with_files: bool,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let (kits, manifests) = if with_files {
-        let kits = kit::open_pair(store, references, progress)?;
-        let manifests =
-            [0, 1].map(|side| (kits[side].descriptor.digest, kits[side].manifest.clone()));
-        (Some(kits), manifests)
+    let kits = kit::open_pair(store, references, progress)?;
+    let mut report = sides(kits.each_ref().map(|kit| Side {
+        digest: kit.descriptor.digest,
+        manifest: kit.manifest.clone(),
+    }));
+    report.files = Some(if report.is_same() {
+        Vec::new()
     } else {
-        let [first, second] = references;
-        let manifests = [
-            manifest(store, first, progress)?,
-            manifest(store, second, &Silent)?,
-        ];
-        (None, manifests)
-    };
-    let [(first, a), (second, b)] = manifests;
+        compare(&kits, store, progress)?
+    });
+    Ok(report)
+}
+
+/// Compares two kits by what their manifests say.
+pub fn sides([first, second]: [Side; 2]) -> Report {
+    let (a, b) = (first.manifest, second.manifest);
     let (in_a, in_b) = (digests(&a), digests(&b));
-    let mut report = Report {
-        digests: [first, second],
+    Report {
+        digests: [first.digest, second.digest],
         same_annotations: a.annotations == b.annotations,
         shared: layers(&a, |digest| in_b.contains(digest)),
         unique: [
@@ -120,24 +130,17 @@ pub fn run(
         ],
         configs: [a.config, b.config],
         files: None,
-    };
-    if let Some(kits) = kits {
-        let is_same = report.is_same();
-        let files = || compare(&kits, store, progress);
-        report.files = Some(if is_same { Vec::new() } else { files()? });
     }
-    Ok(report)
 }
 
-/// Reads the manifest of the kit that `reference` names.
-fn manifest(
-    store: &Store,
-    reference: &Reference,
-    progress: &dyn Progress,
-) -> Result<(Digest, Manifest), Error> {
+/// Reads the manifest of the kit in `store` that `reference` names.
+pub fn side(store: &Store, reference: &Reference, progress: &dyn Progress) -> Result<Side, Error> {
     let descriptor = store.resolve(reference, progress)?.descriptor;
     match store.manifest(&descriptor) {
-        Ok(stored) => Ok((descriptor.digest, stored.manifest)),
+        Ok(stored) => Ok(Side {
+            digest: descriptor.digest,
+            manifest: stored.manifest,
+        }),
         Err(error) => {
             // Gone meanwhile is not damaged.
             store.resolve(reference, &Silent)?;

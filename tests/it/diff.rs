@@ -4,7 +4,12 @@ use snapbox::{assert_data_eq, str};
 
 use crate::support::{
     Sandbox,
+    fake::{
+        Fake,
+        documents::{Documents, MANIFEST, manifest},
+    },
     kits::{blobs, damage, lose, pack_kitfile},
+    registry::{RealRegistry, Setup},
 };
 
 const KITFILE: &str = "manifestVersion: 1.0.0\n\
@@ -192,20 +197,24 @@ fn a_moved_element_and_another_kitfile_are_told() {
 }
 
 #[test]
-fn what_is_not_in_the_store_is_not_compared() {
+fn what_is_not_where_it_is_looked_for_is_not_compared() {
     let kit = Sandbox::new();
     let _ = two(&kit);
     let mut shown = String::new();
     for (a, b) in [
         ("net:1", "nett:2"),
-        ("remote://reg.example/net:1", "net:2"),
-        ("net:1", "reg.example/net:1"),
+        ("remote://reg.invalid/net:1", "net:2"),
+        ("net:1", "reg.invalid/net:1"),
+        ("net:1", "local://reg.invalid/net:1"),
         ("remote://net:1", "net:1"),
         ("net:1,2", "net:1"),
         ("local://./x", "net:1"),
     ] {
-        shown += &kit.run(["diff", a, b]).to_string();
+        let output = kit.run(["diff", a, b, "--retries", "0"]);
+        shown += &output.to_string();
     }
+    let files = ["diff", "net:1", "remote://reg.invalid/net:1", "--files"];
+    shown += &kit.run(files).to_string();
     assert_data_eq!(
         shown,
         str![[r#"
@@ -214,18 +223,21 @@ error: no kit nett:2 in the store
 hint: there is `net:2`
 [exit 3]
 [stderr]
-error: reg.example/net:1 is not compared in its registry: only kits in the local store are
-hint: `kit pull reg.example/net:1` brings it here, once this program reaches registries; `kit load` does now
-[exit 3]
+error: cannot reach https://reg.invalid: no such host
+hint: check the name; behind a company's proxy set HTTPS_PROXY or --proxy
+[exit 6]
 [stderr]
-error: no kit reg.example/net:1 in the store
+error: cannot reach https://reg.invalid: no such host
+hint: check the name; behind a company's proxy set HTTPS_PROXY or --proxy
+[exit 6]
+[stderr]
+error: no kit reg.invalid/net:1 in the store
 hint: `kit list` shows what there is
-hint: `kit pull reg.example/net:1` brings it here, once this program reaches registries; `kit load` does now
 [exit 3]
 [stderr]
-error: net:1 is not compared in its registry: only kits in the local store are
-hint: `kit pull net:1` brings it here, once this program reaches registries; `kit load` does now
-[exit 3]
+error: can not check remote: net:1 does not contain registry
+hint: write the registry before it: registry.example/team/net:1.0
+[exit 2]
 [stderr]
 error: `net:1,2` has several tags where one name is needed
   given for KIT1
@@ -234,6 +246,150 @@ error: `net:1,2` has several tags where one name is needed
 error: `./x` is a file path, not the name of a kit
   given for KIT1
 [exit 2]
+[stderr]
+error: reg.invalid/net:1 is in its registry: files are compared of kits in the local store
+hint: `kit pull reg.invalid/net:1` brings it here
+[exit 2]
+
+"#]]
+    );
+}
+
+#[test]
+fn kits_are_compared_across_places() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let kit = Sandbox::new();
+    let _ = two(&kit);
+    let host = registry.host();
+    let layout = kit.store().path().to_owned();
+    if !registry.receive(&layout, "net:1", "team/net:1") {
+        return;
+    }
+    registry.receive(&layout, "net:2", "team/net:2");
+    let (one, two) = (format!("{host}/team/net:1"), format!("{host}/team/net:2"));
+    let diff = |words: &[&str]| {
+        let output = kit.run([&["diff"][..], words].concat());
+        output.hide(&host, "[HOST]").hide_digests()
+    };
+    assert_data_eq!(
+        diff(&["local://net:1", &format!("remote://{one}")]),
+        str![[r#"
+ModelKits are identical
+[exit 0]
+
+"#]]
+    );
+    // Not local, so it is looked for there.
+    assert_data_eq!(
+        diff(&[&one, &two]),
+        str![[r#"
+Comparing:
+  ModelKit1: [HOST]/team/net:1
+  ModelKit2: [HOST]/team/net:2
+
+Configurations:
+---------------------------------------
+Configs differ:
+  ModelKit1 Config Digest: sha256:aec2e75b2a
+  ModelKit2 Config Digest: sha256:ea63500ae4
+
+Annotations:
+---------------------------------------
+  Annotations are identical 
+
+Shared Layers
+---------------------------------------
+Type    | Digest             | Size
+Code    | sha256:c94873aaa4  | 2.5 KiB
+Model   | sha256:df83e844ef  | 2.0 KiB
+
+Unique Layers to ModelKit1 ([HOST]/team/net:1)
+---------------------------------------
+Type    | Digest             | Size
+Dataset | sha256:5f2f3cb7d1  | 4.5 KiB
+
+Unique Layers to ModelKit2 ([HOST]/team/net:2)
+---------------------------------------
+Type    | Digest             | Size
+Dataset | sha256:8405f5eadf  | 5.0 KiB
+
+[exit 0]
+
+"#]]
+    );
+    assert_data_eq!(
+        diff(&[
+            "net:2",
+            &one,
+            "--exit-code",
+            "--format",
+            "{{ .identical }} {{ .kits }}"
+        ]),
+        str![[r#"
+false [map[config:sha256:[DIGEST] digest:sha256:[DIGEST] place:local reference:net:2] map[config:sha256:[DIGEST] digest:sha256:[DIGEST] place:remote reference:[HOST]/team/net:1]]
+[exit 10]
+
+"#]]
+    );
+    let missing = format!("remote://{host}/team/net:3");
+    assert_data_eq!(
+        diff(&[&missing, &one]),
+        str![[r#"
+[stderr]
+error: [HOST] has no team/net:3: manifest unknown (MANIFEST_UNKNOWN)
+hint: check repository and tag; some registries hide what needs a login
+[exit 3]
+
+"#]]
+    );
+    kit.run(["tag", "net:2", &one]).success();
+    // Now there are two of that name, and the one that is here comes first.
+    let answers = [
+        (one.clone(), "true"),
+        (format!("local://{one}"), "true"),
+        (format!("remote://{one}"), "false"),
+    ];
+    for (name, answer) in answers {
+        let output = diff(&["net:2", &name, "--format", "{{ .identical }}"]);
+        assert_eq!(output.success(), format!("{answer}\n"), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_kit_in_a_registry_is_not_compared() {
+    let foreign = manifest("{}").replace("kitops.modelkit", "example.other");
+    let mut documents = Documents::new();
+    documents
+        .kit("good", "net")
+        .tag("foreign", MANIFEST, &foreign)
+        .tag("junk", MANIFEST, "[]");
+    let registry = Fake::start(move |request| documents.answer(request));
+    let (kit, host) = (Sandbox::new(), registry.host());
+    let mut shown = String::new();
+    for tag in ["foreign", "junk", "none"] {
+        let names = [tag, "good"].map(|tag| format!("{host}/team/net:{tag}"));
+        shown += &kit
+            .run(["diff", &names[0], &names[1]])
+            .hide(&host, "[HOST]")
+            .to_string();
+    }
+    assert_data_eq!(
+        shown,
+        str![[r#"
+[stderr]
+error: [HOST]/team/net:foreign is of a kind that this version of kit does not know: config type `application/vnd.example.other.config.v1+json`
+[exit 1]
+[stderr]
+error: the manifest of team/net:junk on [HOST] cannot be used
+  caused by: manifest is malformed
+  caused by: expected an object, found an array at line 1 column 2
+[exit 5]
+[stderr]
+error: [HOST] has no team/net:none: unknown (MANIFEST_UNKNOWN)
+hint: check repository and tag; some registries hide what needs a login
+[exit 3]
 
 "#]]
     );

@@ -258,7 +258,9 @@ Removed [HOST]/team/net:1.0 (digest sha256:[DIGEST])
 "#]]
     );
     assert_eq!(left(&kit, &host), "[2.0][prod]");
-    assert_data_eq!(remove(&kit, &host, "@:prod,2.0,3.0"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, &host, "@:prod,2.0,3.0"),
+        str![[r#"
 Removed [HOST]/team/net:prod (digest sha256:[DIGEST])
 Removed [HOST]/team/net:2.0 (digest sha256:[DIGEST])
 [stderr]
@@ -266,7 +268,8 @@ error: [HOST] has no team/net:3.0: unknown (MANIFEST_UNKNOWN)
 hint: check repository and tag; some registries hide what needs a login
 [exit 3]
 
-"#]]);
+"#]]
+    );
     assert_eq!(left(&kit, &host), "");
 }
 

@@ -13,42 +13,57 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        values::{Place, place},
+        network::{Access, NetworkArgs, needs_registry},
+        values::{Named, Place, concurrency, named},
     },
     digest::Digest,
     oci::{Descriptor, LayerKind, LayerType},
-    ops::diff::{self, Change, FileChange, Report},
-    store,
+    ops::{
+        diff::{self, Change, FileChange, Report, Side},
+        pull::Registries as _,
+        remote,
+        transfer::Network,
+    },
+    reference::Reference,
+    store::{self, Store},
 };
 
-/// Compare two kits in the local store
+/// Compare two kits, each in the local store or in its registry
 ///
-/// Layers are compared by their digests, without being read. With --files the layers that differ
+/// A kit is looked for in the local store, and if it is not there in its registry; local:// or
+/// remote:// before its name says where. Layers are compared by their digests, without being read. With --files the layers that differ
 /// are read once, and the files in them are compared. Equal kits are those with equal digests.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Compare two versions", "kit diff team/net:1.0 team/net:1.1"),
     ("See which files differ", "kit diff team/net:1.0 team/net:1.1 --files"),
+    ("Compare with what a registry has", "kit diff registry.example/team/net:1.0 remote://registry.example/team/net:1.0"),
     ("Fail in a script if they differ", "kit diff team/net:1.0 team/net:prod --exit-code -q"),
     ("Get everything as JSON", "kit diff team/net:1.0 team/net:1.1 --files --format json"),
 ]))]
 pub(crate) struct Args {
-    /// The first kit; local:// may stand before its name
-    #[arg(value_name = "KIT1", value_parser = place)]
-    first: Place,
+    /// The first kit; local:// or remote:// may stand before its name
+    #[arg(value_name = "KIT1", value_parser = named)]
+    first: Named,
     /// The kit that is compared with it
-    #[arg(value_name = "KIT2", value_parser = place)]
-    second: Place,
-    /// Tell which files were added, removed or modified, or changed their mode
+    #[arg(value_name = "KIT2", value_parser = named)]
+    second: Named,
+    /// Tell which files were added, removed or modified, or changed their mode: of two kits in the
+    /// local store
     #[arg(long)]
     files: bool,
     /// End with 10 if the kits differ
     #[arg(long)]
     exit_code: bool,
+    /// Accepted for compatibility: of each kit one document is read
+    #[arg(long, hide = true, value_name = "NUMBER", value_parser = concurrency)]
+    concurrency: Option<usize>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// The result in JSON.
@@ -69,6 +84,7 @@ struct Document {
 #[derive(Serialize)]
 struct KitRow {
     reference: String,
+    place: Place,
     digest: Digest,
     config: Digest,
 }
@@ -102,24 +118,36 @@ struct FileSide {
 /// Compares and prints.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store_within("kit diff", &args.limits.moved)?;
-    let places = [&args.first, &args.second];
-    for place in places {
-        // Both are looked up before a layer is read.
-        let found = store.resolve(&place.reference, &context.watcher());
-        if place.is_remote || matches!(found, Err(store::Error::NotFound { .. })) {
-            return Err(not_here(place, found.err()));
-        }
-    }
+    let both = [&args.first, &args.second];
+    // Both are looked up before a layer is read.
+    let places = [
+        place(both[0], &store, context)?,
+        place(both[1], &store, context)?,
+    ];
+    let references = both.map(|named| &named.reference);
     let progress = context.progress();
-    let references = places.map(|place| &place.reference);
-    let report = diff::run(&store, references, args.files, &progress)?;
+    let report = if args.files {
+        for (reference, place) in references.into_iter().zip(places) {
+            if place == Place::Remote {
+                return Err(files_elsewhere(reference));
+            }
+        }
+        diff::run(&store, references, &progress)?
+    } else {
+        let mut registries = None;
+        let mut side = |number: usize| match places[number] {
+            Place::Local => Ok(diff::side(&store, references[number], &progress)?),
+            Place::Remote => side_in_registry(args, references[number], &mut registries, context),
+        };
+        diff::sides([side(0)?, side(1)?])
+    };
     drop(progress);
     let names = references.map(ToString::to_string);
     match &args.output.format {
         Format::Table => context.ui.out(text(&report, &names))?,
-        Format::Json => context.ui.json(&document(&report, &names))?,
+        Format::Json => context.ui.json(&document(&report, &names, places))?,
         Format::Template(template) => {
-            let data = serde_json::to_value(document(&report, &names))
+            let data = serde_json::to_value(document(&report, &names, places))
                 .expect("a comparison is texts and numbers");
             context.ui.template(template, &data)?;
         }
@@ -130,32 +158,58 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says that a kit is not in the store, and how it gets there.
-fn not_here(place: &Place, error: Option<store::Error>) -> Failure {
-    let name = &place.reference;
-    let is_foreign = name.repository().is_some_and(|it| it.registry().is_some());
-    let failure = match error {
-        Some(error) if !place.is_remote => Failure::from(error).about(name),
-        _ => Failure::new(
-            Kind::NotFound,
-            format!("{name} is not compared in its registry: only kits in the local store are"),
-        ),
-    };
-    if place.is_remote || is_foreign {
-        return failure.hint(format!(
-            "`kit pull {name}` brings it here, once this program reaches registries; `kit load` does now"
-        ));
+/// Returns where a kit is: where it was said to be, else in the local store if it is there, else
+/// in its registry if the name has one.
+fn place(named: &Named, store: &Store, context: &Context) -> Result<Place, Failure> {
+    let name = &named.reference;
+    if named.place == Some(Place::Remote) {
+        return needs_registry(name).map(|_| Place::Remote);
     }
-    failure
+    match store.resolve(name, &context.watcher()) {
+        Ok(_) => Ok(Place::Local),
+        Err(store::Error::NotFound { .. })
+            if named.place.is_none() && needs_registry(name).is_ok() =>
+        {
+            Ok(Place::Remote)
+        }
+        Err(error) => Err(Failure::from(error).about(name)),
+    }
 }
 
-fn document(report: &Report, names: &[String; 2]) -> Document {
+/// Reads a kit's manifest in its registry. All registries are reached the same way: a login that
+/// the environment has for the first is not shown to the other.
+fn side_in_registry(
+    args: &Args,
+    reference: &Reference,
+    registries: &mut Option<(Access, Network)>,
+    context: &Context,
+) -> Result<Side, Failure> {
+    let (access, network) = if let Some(known) = registries {
+        known
+    } else {
+        let access = args.network.access_to_documents(reference, context)?;
+        registries.insert((access, Network::new()?))
+    };
+    let repository = access.repository(needs_registry(reference)?)?;
+    let side = remote::side(&repository, reference);
+    Ok(network.wait(&context.watcher(), side)?)
+}
+
+/// Says that the files of a kit are not looked at where it is.
+fn files_elsewhere(name: &Reference) -> Failure {
+    let message =
+        format!("{name} is in its registry: files are compared of kits in the local store");
+    Failure::new(Kind::Usage, message).hint(format!("`kit pull {name}` brings it here"))
+}
+
+fn document(report: &Report, names: &[String; 2], places: [Place; 2]) -> Document {
     let rows = |layers: &[Descriptor]| layers.iter().map(layer_row).collect();
     Document {
         identical: report.is_same(),
         kits: (0..2)
             .map(|side| KitRow {
                 reference: names[side].clone(),
+                place: places[side],
                 digest: report.digests[side],
                 config: report.configs[side].digest,
             })

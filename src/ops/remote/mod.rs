@@ -6,9 +6,9 @@ pub mod remove;
 
 use std::collections::HashMap;
 
-use super::{Error, kit::Documents};
+use super::{Error, diff::Side, kit::Documents};
 use crate::{
-    oci::Descriptor,
+    oci::{Descriptor, Family},
     reference::Reference,
     registry::{Fetched, Repository},
     store::StoredManifest,
@@ -27,6 +27,22 @@ pub async fn look(
     let descriptor = fetched.descriptor.clone();
     let documents = documents(repository, reference, fetched).await?;
     Ok((descriptor, documents))
+}
+
+/// Reads the manifest of the kit that `reference` names in `repository`.
+pub async fn side(repository: &Repository, reference: &Reference) -> Result<Side, Error> {
+    let fetched = repository.manifest(&name(reference)).await?;
+    let config = &fetched.manifest.config.media_type;
+    if Family::of_config(config).is_none() {
+        return Err(Error::Unsupported {
+            reference: reference.to_string(),
+            what: format!("config type `{config}`"),
+        });
+    }
+    Ok(Side {
+        digest: fetched.descriptor.digest,
+        manifest: fetched.manifest,
+    })
 }
 
 /// Reads the other documents of the kit whose manifest is here.
