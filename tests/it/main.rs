@@ -13,7 +13,8 @@ mod chains; // kits whose model is in another kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
-mod completion; // what shells offer while a line is typed
+mod completion;
+mod conformance; // what shells offer while a line is typed
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod diff; // comparing two kits
 mod doctor; // what a report of a problem needs

@@ -2,10 +2,12 @@
 //!
 //! A test gives it one function from request to answer; the function may count, look at headers,
 //! or answer what no real server would. Each connection carries one request, in a thread of its
-//! own: what is remembered is in the order in which requests arrived.
+//! own: what is remembered is in the order in which requests arrived. Each request is held against
+//! the specification, see [`spec`]: a fake that got a wrong one fails when it ends.
 
 pub(crate) mod documents;
 mod shelf;
+pub(crate) mod spec;
 pub(crate) mod uploads;
 mod wire;
 
@@ -22,6 +24,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Instant,
 };
+
+use spec::{Asked, Checks};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -58,6 +62,18 @@ impl Recorded {
             .split_once('-')?;
         let last = last.parse().map_or(size, |last: usize| last + 1);
         Some(first.parse().ok()?..last.min(size))
+    }
+
+    /// Returns the request as it is checked.
+    fn asked(&self) -> Asked<'_> {
+        let headers = self.headers.iter();
+        Asked {
+            method: &self.method,
+            target: &self.target,
+            headers: headers
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+        }
     }
 
     /// Returns the path without the query.
@@ -195,6 +211,7 @@ pub(crate) struct Fake {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Recorded>>>,
     traffic: Arc<Traffic>,
+    checks: Arc<Checks>,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -205,19 +222,20 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let end = Arc::new(AtomicBool::new(false));
+        let checks = Arc::new(Checks::of(address.port()));
         let traffic = Arc::new(Traffic::default());
         let answer = Arc::new(answer);
         let thread = thread::spawn({
             let (requests, end) = (Arc::clone(&requests), Arc::clone(&end));
-            let traffic = Arc::clone(&traffic);
+            let (traffic, checks) = (Arc::clone(&traffic), Arc::clone(&checks));
             move || {
                 while let Ok((stream, _)) = listener.accept() {
                     if end.load(Ordering::SeqCst) {
                         return;
                     }
                     let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
-                    let traffic = Arc::clone(&traffic);
-                    thread::spawn(move || serve(stream, &requests, &traffic, &*answer));
+                    let (traffic, checks) = (Arc::clone(&traffic), Arc::clone(&checks));
+                    thread::spawn(move || serve(stream, &requests, &traffic, &checks, &*answer));
                 }
             }
         });
@@ -225,6 +243,7 @@ impl Fake {
             address,
             requests,
             traffic,
+            checks,
             end,
             thread: Some(thread),
         }
@@ -269,6 +288,12 @@ impl Drop for Fake {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+        let faults = self.checks.found();
+        assert!(
+            faults.is_empty() || thread::panicking(),
+            "wrong requests:\n{}",
+            faults.join("\n")
+        );
     }
 }
 
@@ -276,6 +301,7 @@ fn serve(
     mut stream: TcpStream,
     requests: &Mutex<Vec<Recorded>>,
     traffic: &Traffic,
+    checks: &Checks,
     answer: &dyn Fn(&Recorded) -> Answer,
 ) {
     let Some(request) = wire::read(&mut stream) else {
@@ -285,7 +311,9 @@ fn serve(
         return;
     };
     requests.lock().unwrap().push(request.clone());
+    checks.request(&request.asked());
     let answer = answer(&request);
+    checks.answer(&request.asked(), answer.status, &answer.headers);
     // The other side may have had enough.
     let _ = wire::write(&mut stream, &answer, traffic);
     wire::finish(&stream);
