@@ -53,6 +53,9 @@ pub(crate) struct NetworkArgs {
     /// How often to try again what a registry cannot do right now
     #[arg(long, value_name = "NUMBER", default_value_t = MAX_RETRIES)]
     retries: u32,
+    /// How long a credential helper may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
+    helper_timeout: Duration,
 }
 
 /// The flags of commands that move blobs.
@@ -176,7 +179,7 @@ impl NetworkArgs {
         context: &Context,
     ) -> Result<Access, Failure> {
         let mut environment = config::Logins::read();
-        let keyring = keyring(context, &mut environment)?;
+        let keyring = self.keyring(context, &mut environment)?;
         let first = reference
             .repository()
             .and_then(reference::Repository::registry);
@@ -206,6 +209,15 @@ impl NetworkArgs {
         context: &Context,
     ) -> Result<Access, Failure> {
         self.access(reference, Timeouts::default().idle, context)
+    }
+
+    /// Returns the logins of the user.
+    pub(crate) fn keyring(
+        &self,
+        context: &Context,
+        environment: &mut config::Logins,
+    ) -> Result<Keyring, Failure> {
+        Ok(keyring(context, environment)?.with_helper_time(self.helper_timeout))
     }
 
     /// Makes the client of a command.

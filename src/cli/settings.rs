@@ -56,6 +56,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "key",
             "proxy",
             "retries",
+            "helper-timeout",
             "concurrency",
             "jobs",
             "max-rate",

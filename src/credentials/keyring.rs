@@ -90,8 +90,8 @@ impl Keyring {
     }
 
     /// Returns the keyring with another patience for helpers.
-    #[cfg(test)]
-    pub(super) const fn with_helper_time(mut self, time: Duration) -> Self {
+    #[must_use]
+    pub const fn with_helper_time(mut self, time: Duration) -> Self {
         self.helper_time = time;
         self
     }

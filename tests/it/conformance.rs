@@ -135,8 +135,11 @@ fn content_management_deletes_tags_by_name_and_kits_by_digest() {
     );
     let tag = format!("{name}:prod");
     kit.run(["remove", "-r", "--force", &tag]).success();
+    let mut asked = asked(&registry);
+    // Several at a time.
+    asked[5..7].sort_unstable();
     assert_eq!(
-        asked(&registry)[2..],
+        asked[2..],
         [
             "HEAD /v2/team/net/manifests/prod",
             "GET /v2/team/net/tags/list?n=1000",

@@ -87,7 +87,7 @@ struct Report {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let _ = args.concurrency; // Nothing to be done at the same time.
     let mut environment = config::Logins::read();
-    let keyring = network::keyring(context, &mut environment)?;
+    let keyring = args.network.keyring(context, &mut environment)?;
     // What is wrong with the file is known before a password is asked for.
     keyring.check()?;
     if args.check {

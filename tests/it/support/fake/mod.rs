@@ -76,9 +76,9 @@ impl Recorded {
         }
     }
 
-    /// Returns the path without the query.
+    /// Returns the path without the query, and without the server that a proxy is asked for.
     pub(crate) fn path(&self) -> &str {
-        self.target.split('?').next().unwrap()
+        spec::below(&self.target).split('?').next().unwrap()
     }
 }
 

@@ -208,7 +208,7 @@ pub(crate) fn faults(asked: &Asked<'_>) -> Vec<&'static str> {
             asked.method == "GET" && query.is_empty(),
             "only GET is for /v2/",
         );
-    } else if !path.starts_with("/v2/") {
+    } else if !path.starts_with("/v2/") || (path == "/v2/token" && is_for_tokens(query)) {
         faults.elsewhere(asked, query);
     } else if let Some((name, endpoint)) = endpoint(path) {
         faults.unless(is_name(name), "not the name of a repository");
@@ -419,7 +419,7 @@ impl Asked<'_> {
 }
 
 /// Returns path and query of a target, without the server that stands before it for a proxy.
-fn below(target: &str) -> &str {
+pub(super) fn below(target: &str) -> &str {
     let Some((_, rest)) = target.split_once("://") else {
         return target;
     };
