@@ -186,7 +186,7 @@ impl Client {
             origin = to;
         }
         Err(Error::Redirect {
-            from: request.url.host_str().unwrap_or_default().to_owned(),
+            from: Origin::of(&request.url).map_or_else(String::new, |from| from.to_string()),
             to: origin.to_string(),
             problem: "there are too many redirects",
         })

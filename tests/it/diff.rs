@@ -385,6 +385,7 @@ error: [HOST]/team/net:foreign is of a kind that this version of kit does not kn
 error: the manifest of team/net:junk on [HOST] cannot be used
   caused by: manifest is malformed
   caused by: expected an object, found an array at line 1 column 2
+hint: push it again, unless something on the way answers in the registry's place: -vvv shows who
 [exit 5]
 [stderr]
 error: [HOST] has no team/net:none: unknown (MANIFEST_UNKNOWN)

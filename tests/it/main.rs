@@ -47,6 +47,7 @@ mod random_trees; // pack and unpack against a model
 mod readme; // the session it prints
 mod reference; // docs/cli.md and the manual pages are what the program says of itself
 mod reference_command_line; // what KitOps takes is taken, or listed as missing
+mod registry_errors;
 mod registry_ways;
 mod remove;
 mod remove_remote; // taking names and kits away

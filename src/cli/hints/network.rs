@@ -6,6 +6,9 @@ use crate::{
     credentials, http, registry,
 };
 
+/// What to do where TLS is spoken and we do not.
+const SPEAKS_TLS: &str = "it seems to speak TLS: leave --plain-http out";
+
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {
         use http::{Error as E, Reason as R};
@@ -21,8 +24,13 @@ impl From<http::Error> for Failure {
             | E::Identity { .. }
             | E::Setup { .. } => plain(Kind::Failed),
             E::TooLarge { .. } => plain(Kind::Limit),
-            E::Redirect { .. } => plain(Kind::Network),
-            E::Unreachable { proxy, reason, .. } => {
+            E::Redirect { .. } => plain(Kind::Network)
+                .hint("check the name; if it is right, ask who runs the registry"),
+            E::Unreachable {
+                peer,
+                proxy,
+                reason,
+            } => {
                 let failure = plain(Kind::Network);
                 match reason {
                     R::Name if proxy.is_some() => failure.hint("check the name of the proxy"),
@@ -49,6 +57,10 @@ impl From<http::Error> for Failure {
                     R::Silent(_) => failure.hint(
                         "try again later; behind a company's proxy set HTTPS_PROXY or --proxy",
                     ),
+                    // What a TLS server says to what is no TLS is no HTTP.
+                    R::Broken(text) if peer.starts_with("http://") && text.contains("invalid") => {
+                        failure.hint(SPEAKS_TLS)
+                    }
                     R::Tls(_) | R::Broken(_) => failure.hint("try again later; -vv tells more"),
                 }
             }
@@ -76,6 +88,9 @@ impl From<credentials::Error> for Failure {
                 let file = path.display();
                 plain(Kind::Failed).hint(match problem {
                     P::Missing => format!("install it, or take it out of {file}"),
+                    P::Hangs(_) => format!(
+                        "try it by hand: what it waits for may be asked for there. It is named in {file}, and may take longer with --helper-timeout"
+                    ),
                     _ => format!("it is named in {file}"),
                 })
             }
@@ -105,7 +120,21 @@ impl From<registry::Error> for Failure {
                 retry_after: Some(time),
                 ..
             } => plain(Kind::Network).hint(format!("try again in {} s", time.as_secs())),
-            E::Status { .. } => plain(Kind::Network).hint("try again later"),
+            E::Status {
+                peer,
+                status: 400 | 497,
+                words: Some(words),
+                ..
+            } if peer.starts_with("http://") && words.contains("HTTPS") => {
+                plain(Kind::Network).hint(SPEAKS_TLS)
+            }
+            E::Status {
+                status: 408 | 429 | 500..,
+                ..
+            } => plain(Kind::Network).hint("try again later"),
+            E::Status { .. } => {
+                plain(Kind::Network).hint("check that it is a registry; -vvv tells what was asked")
+            }
             E::Denied {
                 registry,
                 logged_in: false,
@@ -137,7 +166,9 @@ impl From<registry::Error> for Failure {
             | E::Damaged { .. }
             | E::Read { .. } => push::refused(error),
             E::NotAKit { .. } => plain(Kind::Failed),
-            E::BadManifest { .. } => plain(Kind::Damaged),
+            E::BadManifest { .. } => plain(Kind::Damaged).hint(
+                "push it again, unless something on the way answers in the registry's place: -vvv shows who",
+            ),
             E::WrongContent { .. } | E::WrongSize { .. } => plain(Kind::Damaged)
                 .hint("what the registry holds, or something on the way, is not as it was pushed"),
             E::TokenServer {
