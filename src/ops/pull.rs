@@ -260,7 +260,7 @@ impl Puller<'_> {
         writer.put(bytes)?;
         self.warn_of_return(writer.store(), kit)?;
         let name = match kit.reference.digest() {
-            // What it was asked for by may be the digest of an image that holds it.
+            // It may be that of an index, or of an image that holds the kit.
             Some(_) => kit.reference.with_digest(descriptor.digest),
             None => kit.reference.clone(),
         };

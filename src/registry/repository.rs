@@ -12,7 +12,7 @@ use super::{
 use crate::{
     digest::Digest,
     http::{self, Authorization, Reason, Request, Response, Url},
-    oci::{Descriptor, Manifest, compat, media_type},
+    oci::{Descriptor, Index, Manifest, compat, media_type},
 };
 
 /// What a manifest may be answered with: what is asked for, and what has to be told apart from it.
@@ -20,6 +20,9 @@ const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
                       application/vnd.oci.image.index.v1+json, \
                       application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// How many manifests of an index are named.
+const MOST_LISTED: usize = 5;
 
 /// What is to be done in a repository: what a token must allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,8 +173,42 @@ impl Repository {
     }
 
     /// Fetches the manifest that a tag or digest names, of a kit or of an image. Its digest is
-    /// computed here; it must be the one that was asked for and the one that the registry says.
+    /// computed here; it must be the one that was asked for and the one that the registry says. An
+    /// index that lists one manifest stands for that.
     pub async fn manifest(&self, reference: &str) -> Result<Fetched, Error> {
+        let (content_type, bytes) = self.any_manifest(reference).await?;
+        let bad = |source| Error::BadManifest {
+            registry: self.registry.name().to_owned(),
+            name: self.called(reference),
+            source: Box::new(source),
+        };
+        let (content_type, bytes) = if bare(&content_type) == media_type::INDEX {
+            let index = Index::parse(&bytes).map_err(bad)?;
+            match index.manifests.as_slice() {
+                [only] => self.any_manifest(&only.digest.to_string()).await?,
+                several => return Err(self.not_a_kit(reference, listed(several))),
+            }
+        } else {
+            (content_type, bytes)
+        };
+        if let Some(what) = foreign(&content_type) {
+            return Err(self.not_a_kit(reference, what.to_owned()));
+        }
+        let manifest = Manifest::parse(&bytes).map_err(bad)?;
+        // A kit that was pushed as an image is that kit again.
+        let (manifest, bytes) = match compat::unwrap(&manifest).map_err(bad)? {
+            Some(kit) => kit,
+            None => (manifest, bytes),
+        };
+        Ok(Fetched {
+            descriptor: Descriptor::of(media_type::MANIFEST, &bytes),
+            manifest,
+            bytes,
+        })
+    }
+
+    /// Fetches what a tag or digest names, checked, and its type.
+    async fn any_manifest(&self, reference: &str) -> Result<(String, Vec<u8>), Error> {
         let make = |url| Request::get(url).header("accept", ACCEPT);
         let path = format!("manifests/{reference}");
         let response = self.request(Action::Pull, &path, &make).await?;
@@ -196,25 +233,7 @@ impl Repository {
                 });
             }
         }
-        if let Some(what) = foreign(&content_type) {
-            return Err(self.not_a_kit(reference, what.to_owned()));
-        }
-        let bad = |source| Error::BadManifest {
-            registry: self.registry.name().to_owned(),
-            name: self.called(reference),
-            source: Box::new(source),
-        };
-        let manifest = Manifest::parse(&bytes).map_err(bad)?;
-        // A kit that was pushed as an image is that kit again.
-        let (manifest, bytes) = match compat::unwrap(&manifest).map_err(bad)? {
-            Some(kit) => kit,
-            None => (manifest, bytes),
-        };
-        Ok(Fetched {
-            descriptor: Descriptor::of(media_type::MANIFEST, &bytes),
-            manifest,
-            bytes,
-        })
+        Ok((content_type, bytes))
     }
 
     /// Asks which manifest a tag or digest names; `None` if there is none.
@@ -235,7 +254,8 @@ impl Repository {
             return Ok(Some(Descriptor::new(bare(&content_type), digest, size)));
         }
         // Some registries tell nothing in a head.
-        Ok(Some(self.manifest(reference).await?.descriptor))
+        let (content_type, bytes) = self.any_manifest(reference).await?;
+        Ok(Some(Descriptor::of(bare(&content_type), &bytes)))
     }
 
     /// Fetches a blob that is held in memory, checked.
@@ -437,11 +457,28 @@ fn bare(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
+/// Tells what is in an index that does not stand for one kit.
+fn listed(manifests: &[Descriptor]) -> String {
+    if manifests.is_empty() {
+        return "an empty index, not a kit".to_owned();
+    }
+    let shown = manifests.iter().take(MOST_LISTED);
+    let shown: Vec<_> = shown.map(|it| it.digest.to_string()).collect();
+    let rest = match manifests.len() - shown.len() {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    let count = manifests.len();
+    let shown = shown.join(", ");
+    format!("an index of {count} manifests, not a kit: {shown}{rest}")
+}
+
 /// Returns what a manifest that is sent as this type is, if it cannot be that of a kit.
 fn foreign(content_type: &str) -> Option<&'static str> {
     Some(match bare(content_type) {
-        media_type::INDEX | "application/vnd.docker.distribution.manifest.list.v2+json" => {
-            "an index of several manifests, not a kit"
+        media_type::INDEX => "an index in an index, not a kit",
+        "application/vnd.docker.distribution.manifest.list.v2+json" => {
+            "a container image for several platforms, not a kit"
         }
         "application/vnd.docker.distribution.manifest.v2+json" => "a container image, not a kit",
         "application/vnd.docker.distribution.manifest.v1+json"

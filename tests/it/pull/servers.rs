@@ -5,9 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use serde_json::{Value, json};
+
 use super::{MIB, asked, at_most, check_store, names, noise, pull, registry};
 use crate::support::{
-    Sandbox,
+    Sandbox, digest,
     fake::{Answer, Fake, Recorded, Shelf, asked_blob},
 };
 
@@ -114,6 +116,51 @@ fn registries_that_refuse_open_ranges_or_all_are_lived_with() {
         }
         answer
     });
+}
+
+#[test]
+fn an_index_stands_for_the_kit_in_it_if_there_is_one() {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let mut shelf = Shelf::with_model(b"weights");
+    let manifest = shelf.digest("1");
+    let entry = |digest: &str| {
+        json!({"mediaType": "application/vnd.oci.image.manifest.v1+json",
+               "digest": digest, "size": shelf.manifest_bytes(&manifest).len()})
+    };
+    let index = |entries: &[Value]| {
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+        index.to_string().into_bytes()
+    };
+    let one = index(&[entry(&manifest)]);
+    let two = index(&[entry(&manifest), entry(&digest(b"another"))]);
+    let none = index(&[]);
+    let nested = index(&[entry(&digest(&one))]);
+    let by_digest = shelf.put("one", INDEX, &one);
+    shelf.put("two", INDEX, &two);
+    shelf.put("none", INDEX, &none);
+    shelf.put("nested", INDEX, &nested);
+    let registry = Fake::start({
+        let shelf = shelf.clone();
+        move |request| shelf.answer(request)
+    });
+    let place = format!("{}/team/net", registry.host());
+    let kit = Sandbox::new();
+    let report = kit
+        .run(["pull", &format!("{place}:one"), "--format", "json"])
+        .json();
+    assert_eq!(report["digest"], json!(manifest));
+    let report = kit
+        .run(["pull", &format!("{place}@{by_digest}"), "--format", "json"])
+        .json();
+    assert_eq!(report["reference"], json!(format!("{place}@{manifest}")));
+    for (tag, said) in [
+        ("two", "an index of 2 manifests, not a kit: sha256:"),
+        ("none", "an empty index, not a kit"),
+        ("nested", "an index in an index, not a kit"),
+    ] {
+        let output = kit.run(["pull", &format!("{place}:{tag}")]).exits(1);
+        assert!(output.stderr.contains(said), "{output}");
+    }
 }
 
 #[test]

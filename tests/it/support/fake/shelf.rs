@@ -74,9 +74,14 @@ impl Shelf {
         self.put(tag, MANIFEST, manifest.to_string().as_bytes());
     }
 
+    /// Returns a manifest as it is sent.
+    pub(crate) fn manifest_bytes(&self, digest: &str) -> &[u8] {
+        &self.manifests[digest].1
+    }
+
     /// Returns a manifest, by its digest.
     pub(crate) fn manifest(&self, digest: &str) -> Value {
-        serde_json::from_slice(&self.manifests[digest].1).unwrap()
+        serde_json::from_slice(self.manifest_bytes(digest)).unwrap()
     }
 
     /// Returns the digest that a tag names.
