@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{
         VARIABLES, Variable,
-        file::{Entry, FILE_NAME, File},
+        file::{Entry, FILE_NAME, File, REGISTRY},
     },
     suggest::closest,
 };
@@ -41,6 +41,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "threads",
         ],
     ),
+    ("push", &["strict-limits"]),
     ("files", &["limit"]),
     ("diff", &["limit"]),
     ("status", &["no-cache", "threads", "limit"]),
@@ -67,6 +68,16 @@ const COMMANDS: &[(&str, &[&str])] = &[
 
 /// The table that is no command's: its settings are for all that speak to registries.
 const NETWORK: &str = "network";
+
+/// The flags of `push` that are settings of one registry, in a table `[registry."HOST"]`.
+const OF_REGISTRY: &[&str] = &["kind", "upload", "chunk-size", "compat"];
+
+/// Returns what `file` sets for a registry.
+pub(super) fn of_registry<'a>(file: &'a File, host: &str, key: &str) -> Option<&'a str> {
+    let is_it = |it: &&Entry| it.host.as_deref() == Some(host) && it.key == key;
+    let entry = file.entries.iter().rev().find(is_it)?;
+    entry.values.first().map(String::as_str)
+}
 
 /// Makes what `file` sets the defaults of `command`'s flags. What one of the variables `said`
 /// decides stays as it is.
@@ -101,6 +112,9 @@ pub(super) fn apply(
         if entry.table.is_none() && said.iter().any(is_key) {
             continue;
         }
+        if entry.host.is_some() {
+            continue; // Which registry it is about is not known before the command runs.
+        }
         let id = arg.get_id().clone();
         let set = |arg: Arg| arg.default_values(entry.values.clone());
         command = match entry.table.as_deref() {
@@ -124,6 +138,15 @@ fn keys(entry: &Entry) -> Result<&'static [&'static str], (String, Option<&'stat
     let Some(table) = &entry.table else {
         return Ok(GLOBAL);
     };
+    if table == REGISTRY {
+        return match entry.host {
+            Some(_) => Ok(OF_REGISTRY),
+            None => Err((
+                format!("`{}` is for no registry", entry.key),
+                Some("registry.\"HOST\""),
+            )),
+        };
+    }
     match COMMANDS.iter().find(|(name, _)| name == table) {
         Some((_, keys)) => Ok(keys),
         None => Err((
@@ -140,6 +163,7 @@ fn holder<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Option<&'
         Some(NETWORK) => command
             .get_subcommands()
             .find(|inner| flag(inner, key).is_some_and(|arg| !arg.is_hide_set())),
+        Some(REGISTRY) => command.find_subcommand("push"),
         Some(table) => command.find_subcommand(table),
     }
 }
@@ -151,9 +175,10 @@ fn flag<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
 }
 
 fn shown(entry: &Entry) -> String {
-    match &entry.table {
-        Some(table) => format!("`{}` in [{table}]", entry.key),
-        None => format!("`{}`", entry.key),
+    match (&entry.table, &entry.host) {
+        (Some(table), Some(host)) => format!("`{}` in [{table}.\"{host}\"]", entry.key),
+        (Some(table), None) => format!("`{}` in [{table}]", entry.key),
+        (None, _) => format!("`{}`", entry.key),
     }
 }
 
@@ -173,12 +198,13 @@ fn unknown(
 ) -> Failure {
     let key = entry.key.as_str();
     let holder = holder(command, entry.table.as_deref(), key);
-    if holder.is_some_and(|holder| flag(holder, key).is_some()) {
+    let is_for_one = entry.host.is_some();
+    if !is_for_one && holder.is_some_and(|holder| flag(holder, key).is_some()) {
         return failure(format!("{} is no setting", shown(entry)))
             .hint(format!("--{key} can only be typed"));
     }
     let elsewhere = COMMANDS.iter().find(|(_, keys)| keys.contains(&key));
-    let hint = if let Some((table, _)) = elsewhere.filter(|_| entry.table.is_none()) {
+    let hint = if let Some((table, _)) = elsewhere.filter(|_| is_for_one || entry.table.is_none()) {
         Some(format!("write it below `[{table}]`"))
     } else if GLOBAL.contains(&key) {
         Some("write it above the first `[…]`: it is for all commands".to_owned())
@@ -236,6 +262,11 @@ pub(super) fn page(command: &Command) -> String {
         }
     };
     rows(String::new(), None, GLOBAL);
+    rows(
+        format!("\n[{REGISTRY}.\"HOST\"], for each registry:\n"),
+        Some(REGISTRY),
+        OF_REGISTRY,
+    );
     for (name, keys) in COMMANDS {
         rows(format!("\n[{name}]\n"), Some(name), keys);
     }
@@ -349,9 +380,10 @@ mod tests {
                 "" => Some(GLOBAL),
                 path => keys_of(path),
             };
+            let of_registry = (path == "push").then_some(OF_REGISTRY);
             let shared = keys_of(NETWORK).filter(|_| !path.is_empty());
             for long in command.get_arguments().filter_map(Arg::get_long) {
-                let is_setting = [settings, shared]
+                let is_setting = [settings, shared, of_registry]
                     .into_iter()
                     .flatten()
                     .any(|keys| keys.contains(&long));
@@ -443,6 +475,22 @@ mod tests {
             (
                 "[network]\nplain-http = true",
                 "error: c.toml, line 2: `plain-http` in [network] is no setting\nhint: --plain-http can only be typed",
+            ),
+            (
+                "[registry.\"r.example:5000\"]\nkind = 'harbor'\nchunk-size = '5MB'\ncompat = true",
+                "",
+            ),
+            (
+                "[registry.\"r.example\"]\nkind = 'habor'",
+                "error: c.toml, line 2: `kind` in [registry.\"r.example\"]: invalid value 'habor'\nhint: did you mean 'harbor'?\nhint: possible values: distribution, ghcr, ecr-public, ecr, artifact-registry, acr, artifactory, harbor, gitlab, quay, zot, nexus, docker-hub",
+            ),
+            (
+                "[registry]\nkind = 'harbor'",
+                "error: c.toml, line 2: `kind` is for no registry\nhint: did you mean `[registry.\"HOST\"]`?",
+            ),
+            (
+                "[registry.\"r.example\"]\nconcurrency = 3",
+                "error: c.toml, line 2: there is no setting `concurrency` in [registry.\"r.example\"]\nhint: write it below `[network]`",
             ),
             (
                 "[pack]\ntag = 'x'",

@@ -17,6 +17,9 @@ use super::Error;
 /// The name of the file in the home.
 pub const FILE_NAME: &str = "config.toml";
 
+/// The table with a table for each registry: `[registry."registry.example"]`.
+pub const REGISTRY: &str = "registry";
+
 /// The most it may hold, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -34,6 +37,8 @@ pub struct File {
 pub struct Entry {
     /// The table it stands in: a command; `None` for what holds for all.
     pub table: Option<String>,
+    /// The registry it is for, in the table `registry`: it stands in a table of its own there.
+    pub host: Option<String>,
     /// The key.
     pub key: String,
     /// The value, or the values of a list, as they would be typed.
@@ -86,26 +91,35 @@ pub fn parse(path: &Path, text: &str) -> Result<File, Error> {
         wrong(at, error.message().replace('\n', ", "))
     })?;
     let mut entries = Vec::new();
-    let mut add = |table: Option<&str>, key: &Spanned<_>, value: &Spanned<DeValue<'_>>| {
-        let key: &toml::de::DeString<'_> = key.get_ref();
-        let values = values(value.get_ref())
-            .map_err(|problem| wrong(value.span().start, format!("`{key}` {problem}")))?;
-        entries.push(Entry {
-            table: table.map(str::to_owned),
-            key: key.to_string(),
-            values,
-            line: line_at(value.span().start),
-        });
-        Ok(())
-    };
+    let mut add =
+        |table: Option<&str>, host: Option<&str>, key: &Spanned<_>, value: &Spanned<_>| {
+            let key: &toml::de::DeString<'_> = key.get_ref();
+            let values = values(value.get_ref())
+                .map_err(|problem| wrong(value.span().start, format!("`{key}` {problem}")))?;
+            entries.push(Entry {
+                table: table.map(str::to_owned),
+                host: host.map(str::to_owned),
+                key: key.to_string(),
+                values,
+                line: line_at(value.span().start),
+            });
+            Ok(())
+        };
     for (key, value) in table.get_ref() {
         match value.get_ref() {
             DeValue::Table(inner) => {
                 for (name, value) in inner {
-                    add(Some(key.get_ref()), name, value)?;
+                    match value.get_ref() {
+                        DeValue::Table(settings) if key.get_ref() == REGISTRY => {
+                            for (key, value) in settings {
+                                add(Some(REGISTRY), Some(name.get_ref()), key, value)?;
+                            }
+                        }
+                        _ => add(Some(key.get_ref()), None, name, value)?,
+                    }
                 }
             }
-            _ => add(None, key, value)?,
+            _ => add(None, None, key, value)?,
         }
     }
     entries.sort_by_key(|entry| entry.line);
@@ -182,6 +196,10 @@ mod tests {
             ("a = 0x1f", "c.toml, line 1: `a` is not a decimal number"),
             ("a = 2026-01-01", "c.toml, line 1: `a` is a date"),
             ("[a.b]\nc = 1", "c.toml, line 1: `b` is a table in a table"),
+            (
+                "[registry.\"a\".b]\nc = 1",
+                "c.toml, line 1: `b` is a table in a table",
+            ),
             ("a = [[1]]", "c.toml, line 1: `a` is a list of lists"),
         ] {
             assert_eq!(of(text), Err(problem.to_owned()), "{text}");

@@ -24,7 +24,7 @@ mod words;
 pub use delete::Deletion;
 pub use error::{Error, RangeAnswer, ServerProblem, TagsProblem};
 pub use login::Again;
-pub use profile::{Chunks, Habits, Profile, Way};
+pub use profile::{Chunks, Habits, Profile, Way, kind, kinds};
 pub use repository::{Action, BlobBody, Fetched, Repository};
 pub use session::{Access, Options, Registry};
 pub use tags::{MAX_TAG_PAGES, MAX_TAGS, MAX_TAGS_BODY, Tags};

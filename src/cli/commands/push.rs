@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         help::examples,
         human,
         network::{NetworkArgs, TransferArgs},
+        settings,
         values::{References, bytes, references},
     },
     http::limits,
@@ -20,7 +22,7 @@ use crate::{
         transfer::Network,
     },
     reference::Reference,
-    registry::{Throttle, UploadOptions, Way},
+    registry::{self, Throttle, UploadOptions, Way},
 };
 
 /// Give kits to a registry
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// Its name in the registry, if that is another one; it may have several tags
     #[arg(value_name = "DESTINATION", value_parser = references)]
     destination: Option<References>,
+    /// What kind of registry it is [default: known by its name and answers]
+    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(registry::kinds()))]
+    kind: Option<String>,
     /// Send blobs in pieces of at most this size, such as 50MB [default: what suits the registry]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     chunk_size: Option<u64>,
@@ -112,6 +117,7 @@ struct ParentRow {
 /// Pushes the kits and prints their digests.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let kits = kits(args)?;
+    let wishes = wishes(args, &kits[0].targets[0], context);
     let store = context.store("kit push")?;
     let upload = UploadOptions {
         sessions: Some(context.settings.home()?.join("uploads")),
@@ -121,16 +127,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .transfer
             .max_rate()
             .map(|rate| Arc::new(Throttle::new(rate))),
-        way: args.upload.map(|way| match way {
+        kind: wishes.kind.as_deref().and_then(registry::kind),
+        way: wishes.upload.map(|way| match way {
             Upload::Whole => Way::Whole,
             Upload::Chunks => Way::Chunks,
         }),
-        chunk: args.chunk_size,
+        chunk: wishes.chunk_size,
     };
     let options = push::Options {
         concurrency: args.transfer.uploads(),
         strict_limits: args.strict_limits,
-        compat: args.compat,
+        compat: wishes.compat,
         upload,
     };
     let stall = args.transfer.stall_timeout;
@@ -158,6 +165,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     drop(pusher);
     drop(progress);
     print(args, &kits, &pushed, context)
+}
+
+/// How the user wants a registry to be treated.
+struct Wishes {
+    kind: Option<String>,
+    upload: Option<Upload>,
+    chunk_size: Option<u64>,
+    compat: bool,
+}
+
+/// Returns what the flags say, else what the settings say of the registry.
+fn wishes(args: &Args, target: &Reference, context: &Context) -> Wishes {
+    let file = context.settings_file.as_ref().ok().and_then(Option::as_ref);
+    let host = target.repository().and_then(|it| it.registry());
+    // They were checked when the file was read.
+    let setting = |key: &str| settings::of_registry(file?, host?, key);
+    let is_typed = args.upload.is_some() || args.chunk_size.is_some();
+    let upload = setting("upload").filter(|_| !is_typed);
+    let chunk_size = setting("chunk-size").filter(|_| !is_typed);
+    Wishes {
+        kind: args
+            .kind
+            .clone()
+            .or_else(|| setting("kind").map(str::to_owned)),
+        upload: args.upload.or_else(|| Upload::from_str(upload?, true).ok()),
+        chunk_size: args.chunk_size.or_else(|| bytes(chunk_size?).ok()),
+        compat: args.compat || setting("compat") == Some("true"),
+    }
 }
 
 /// Returns what is pushed where.

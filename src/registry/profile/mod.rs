@@ -49,6 +49,17 @@ pub struct Chunks {
 /// What stands in front of a registry and takes no larger requests, by a header it adds.
 static FRONTS: &[(&str, u64)] = &[("cf-ray", 95_000_000)];
 
+/// Returns the kinds of registries that users can name.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    std::iter::once(&COMMON).chain(PROFILES).map(|row| row.key)
+}
+
+/// Returns what is known of a kind of registry.
+pub fn kind(key: &str) -> Option<&'static Profile> {
+    let mut rows = std::iter::once(&COMMON).chain(PROFILES);
+    rows.find(|row| row.key == key)
+}
+
 /// What is known of one registry: its row, and what its answers taught.
 #[derive(Clone, Debug)]
 pub struct Habits {
@@ -238,6 +249,11 @@ impl Habits {
         self.chunks?;
         (std::mem::replace(&mut self.way, Way::Chunks) == Way::Whole)
             .then(|| "breaks long requests: chunks follow".to_owned())
+    }
+
+    /// Takes the row that the user names. Answers do not change that.
+    pub(super) fn take(&mut self, row: &'static Profile) {
+        *self = Self::from_row(row, true);
     }
 
     /// Sets what the user asked for.

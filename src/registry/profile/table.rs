@@ -10,6 +10,8 @@ const GIB: u64 = 1 << 30;
 /// What is known of one kind of registry.
 #[derive(Debug)]
 pub struct Profile {
+    /// What users call it.
+    pub(super) key: &'static str,
     /// What it is called.
     pub name: &'static str,
     /// Its hosts; those with a dot in front are ends of names.
@@ -37,6 +39,7 @@ pub(super) const ANY_CHUNKS: Option<Chunks> = Some(Chunks {
 
 /// A registry of which nothing is known.
 pub(super) static COMMON: Profile = Profile {
+    key: "distribution",
     name: "distribution",
     hosts: &[],
     signs: &[],
@@ -50,6 +53,7 @@ pub(super) static COMMON: Profile = Profile {
 
 pub(super) static PROFILES: &[Profile] = &[
     Profile {
+        key: "ghcr",
         name: "GitHub",
         hosts: &["ghcr.io", ".ghcr.io"],
         signs: &[("x-github-request-id", "")],
@@ -63,6 +67,7 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "ecr-public",
         name: "Amazon ECR Public",
         hosts: &["public.ecr.aws"],
         way: Way::Whole,
@@ -75,6 +80,7 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "ecr",
         name: "Amazon ECR",
         hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
         way: Way::Whole,
@@ -87,6 +93,7 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "artifact-registry",
         name: "Google Artifact Registry",
         hosts: &[".pkg.dev", "gcr.io", ".gcr.io"],
         way: Way::Whole,
@@ -94,6 +101,7 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "acr",
         name: "Azure Container Registry",
         hosts: &[".azurecr.io", ".azurecr.cn", ".azurecr.us"],
         signs: &[("x-ms-correlation-request-id", "")],
@@ -107,6 +115,7 @@ pub(super) static PROFILES: &[Profile] = &[
     },
     Profile {
         // Some versions keep the last chunk alone and say nothing.
+        key: "artifactory",
         name: "Artifactory",
         hosts: &[".jfrog.io"],
         signs: &[("x-artifactory-id", ""), ("x-jfrog-version", "")],
@@ -115,29 +124,34 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "harbor",
         name: "Harbor",
         hosts: &["demo.goharbor.io"],
         signs: &[("x-harbor-csrf-token", "")],
         ..COMMON
     },
     Profile {
+        key: "gitlab",
         name: "GitLab",
         hosts: &["registry.gitlab.com"],
         signs: &[("gitlab-container-registry-version", "")],
         ..COMMON
     },
     Profile {
+        key: "quay",
         name: "Quay",
         hosts: &["quay.io"],
         ..COMMON
     },
     Profile {
+        key: "zot",
         name: "zot",
         hosts: &[".zothub.io"],
         request_time: Some(Duration::from_secs(60)),
         ..COMMON
     },
     Profile {
+        key: "nexus",
         name: "Nexus",
         hosts: &[],
         signs: &[("server", "Nexus/")],
@@ -145,6 +159,7 @@ pub(super) static PROFILES: &[Profile] = &[
         ..COMMON
     },
     Profile {
+        key: "docker-hub",
         name: "Docker Hub",
         hosts: &["docker.io", "index.docker.io", "registry-1.docker.io"],
         ..COMMON

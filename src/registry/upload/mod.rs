@@ -22,7 +22,7 @@ use std::{
 pub use source::{Supply, Throttle};
 
 use super::{
-    Action, Error, Habits, Repository, Way,
+    Action, Error, Habits, Profile, Repository, Way,
     session::{refusal, said},
 };
 use crate::{
@@ -44,6 +44,8 @@ pub struct UploadOptions {
     pub closing: Duration,
     /// What all uploads together must not exceed.
     pub throttle: Option<Arc<Throttle>>,
+    /// What kind of registry it is, if that is known better.
+    pub kind: Option<&'static Profile>,
     /// How large blobs are sent, if not as the registry likes it best.
     pub way: Option<Way>,
     /// The largest chunk, if not as the registry likes it best.
@@ -57,6 +59,7 @@ impl Default for UploadOptions {
             stall: limits::IDLE,
             closing: limits::CLOSING,
             throttle: None,
+            kind: None,
             way: None,
             chunk: None,
         }
@@ -111,6 +114,9 @@ impl Uploader {
     pub fn new(repository: Repository, options: UploadOptions) -> Self {
         let registry = repository.registry().name();
         let mut habits = Habits::of(registry);
+        if let Some(kind) = options.kind {
+            habits.take(kind);
+        }
         habits.prefer(options.way, options.chunk);
         if let Some(folder) = &options.sessions {
             kept::sweep(folder);

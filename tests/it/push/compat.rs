@@ -88,8 +88,8 @@ fn the_other_form_is_pulled_as_the_kit_it_was() {
     let report = other.run(["pull", &by_digest, "--format", "json"]).json();
     assert_eq!(report["digest"], kit_digest);
     assert_eq!(report["reference"], format!("{host}/team/net@{kit_digest}"));
-    other.run(["unpack", &name, "-d", "out"]).exits(0);
+    let _ = other.run(["unpack", &name, "-d", "out"]).exits(0);
     let model = std::fs::read_to_string(other.path("out/model.bin")).unwrap();
     assert_eq!(model, "weights");
-    other.run(["verify"]).exits(0);
+    let _ = other.run(["verify"]).exits(0);
 }

@@ -160,6 +160,50 @@ fn a_known_registry_is_not_taught_by_failures() {
 }
 
 #[test]
+fn settings_of_a_registry_hold_for_it_alone_and_flags_go_before_them() {
+    let kit = Sandbox::new();
+    pack_large(&kit, "team/net:1.0", SEVERAL_CHUNKS);
+    let registry = Uploads::start(Habits::default());
+    let name = format!("{}/team/net:1.0", registry.host());
+    let settings = |host: &str, text: &str| {
+        let text = format!("[registry.\"{host}\"]\n{text}");
+        std::fs::create_dir_all(kit.home()).unwrap();
+        std::fs::write(kit.home().join("config.toml"), text).unwrap();
+    };
+    for (host, text, flag, chunks) in [
+        (registry.host(), "chunk-size = \"2MiB\"", None, 3),
+        (
+            registry.host(),
+            "chunk-size = \"2MiB\"",
+            Some("--upload=whole"),
+            0,
+        ),
+        (
+            registry.host(),
+            "kind = \"acr\"\nchunk-size = \"1MiB\"",
+            None,
+            6,
+        ),
+        (
+            registry.host(),
+            "kind = \"artifactory\"\nchunk-size = \"1MiB\"",
+            None,
+            0,
+        ),
+        ("other.example".to_owned(), "chunk-size = \"2MiB\"", None, 0),
+    ] {
+        settings(&host, text);
+        registry.forget_all();
+        push(&kit, ["team/net:1.0", &name].into_iter().chain(flag)).success();
+        assert_eq!(count(&registry.asked(), "PATCH"), chunks, "{text} {flag:?}");
+        registry.has_kit("team/net", "1.0");
+    }
+    settings(&registry.host(), "compat = true");
+    let output = push(&kit, ["team/net:1.0", &name]).exits(0);
+    assert!(output.stderr.contains("holds the kit"), "{output}");
+}
+
+#[test]
 fn the_user_decides_how_blobs_are_sent() {
     let kit = Sandbox::new();
     pack_large(&kit, "team/net:1.0", SEVERAL_CHUNKS);

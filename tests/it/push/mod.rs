@@ -2,6 +2,7 @@
 
 mod compat;
 mod habits;
+mod killed;
 mod parents;
 mod real;
 mod trouble;

@@ -11,6 +11,7 @@ pub(crate) mod logins;
 pub(crate) mod output;
 pub(crate) mod reference_tar;
 pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod sandbox;
 pub(crate) mod trees;
 

@@ -194,7 +194,10 @@ fn settings_in_force(context: &Context, report: &mut Report) {
             .filter(|_| entry.table.is_none())
             .find(|variable| variable.beats == Some(entry.key.as_str()));
         report.settings.push(Setting {
-            command: entry.table.clone(),
+            command: match (&entry.table, &entry.host) {
+                (Some(table), Some(host)) => Some(format!("{table}.\"{host}\"")),
+                (table, _) => table.clone(),
+            },
             key: entry.key.clone(),
             values: entry.values.clone(),
             line: entry.line,

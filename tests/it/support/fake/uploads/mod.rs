@@ -217,6 +217,11 @@ impl Uploads {
         held.counts.clear();
     }
 
+    /// Forgets what was asked, and all that it holds.
+    pub(crate) fn forget_all(&self) {
+        *self.held.lock().unwrap() = Held::default();
+    }
+
     /// Drops all uploads that are open.
     pub(crate) fn drop_uploads(&self) {
         self.held.lock().unwrap().uploads.clear();

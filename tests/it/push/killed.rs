@@ -1,0 +1,191 @@
+//! A push that is killed, and the next one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{SEVERAL_CHUNKS, pack_large, push};
+use crate::support::{
+    Output, Sandbox,
+    fake::uploads::{Habits, Trouble, Uploads},
+    kits,
+    registry::{RealRegistry, Setup},
+    relay::{Relay, Stop},
+};
+
+const MIB: u64 = 1 << 20;
+const CHUNKS: [&str; 2] = ["--chunk-size", "1MiB"];
+
+/// Runs a push until the relay stops it, kills it there, and runs it again. Returns the second,
+/// and how many bytes both sent.
+fn push_twice(kit: &Sandbox, relay: &Relay, words: &[&str]) -> (Output, u64, u64) {
+    let all = ["push", "--plain-http", "--progress", "none"].into_iter();
+    let mut child = kit
+        .command(all.chain(words.iter().copied()))
+        .spawn()
+        .unwrap();
+    while !relay.has_stopped() {
+        thread::sleep(Duration::from_millis(10));
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What was passed on arrives.
+    thread::sleep(Duration::from_millis(300));
+    let first = relay.sent();
+    let output = push(kit, words.iter().copied()).exits(0);
+    (output, first, relay.sent())
+}
+
+#[test]
+fn killed_between_two_requests_a_real_registry_gets_no_more_than_the_rest() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let (kit, size) = (Sandbox::new(), 10 * MIB);
+    let relay = Relay::start(
+        &registry.host(),
+        Stop {
+            after: 6 * MIB,
+            between_requests: true,
+        },
+    );
+    let name = format!("{}/team/net:1.0", relay.host());
+    pack_large(&kit, &name, usize::try_from(size).unwrap());
+    let (output, first, again) = push_twice(&kit, &relay, &[&name, CHUNKS[0], CHUNKS[1]]);
+    assert_eq!(first, 6 * MIB);
+    assert!(again * 100 <= size * 41, "{again} of {size}");
+    assert!(output.stderr.contains("going on with"), "{output}");
+    assert!(output.stderr.contains("were there from before"), "{output}");
+    let other = Sandbox::new();
+    let pulled = format!("{}/team/net:1.0", registry.host());
+    let _ = other.run(["pull", &pulled]).exits(0);
+}
+
+#[test]
+fn killed_within_a_request_a_real_registry_loses_that_blob_alone() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let kit = Sandbox::new();
+    let relay = Relay::start(
+        &registry.host(),
+        Stop {
+            after: 8 * MIB + 500_000,
+            between_requests: false,
+        },
+    );
+    let name = format!("{}/team/net:1.0", relay.host());
+    let content =
+        |bytes: u64, line: &str| line.repeat(usize::try_from(bytes).unwrap() / line.len());
+    kit.file("packed/large.bin", content(6 * MIB, "0123456789abcdef"))
+        .file("packed/small.bin", content(4 * MIB, "fedcba9876543210"));
+    let kitfile = "model: {path: large.bin}\ndatasets:\n  - {name: small, path: small.bin}\n";
+    let digest = kits::pack_kitfile(&kit, &name, kitfile);
+    let small = kits::blobs(&kit, &digest).1.remove(1);
+    let words = [&*name, CHUNKS[0], CHUNKS[1], "--concurrency", "1"];
+    let (output, _, again) = push_twice(&kit, &relay, &words);
+    assert!(
+        (4 * MIB..4 * MIB + 20_000).contains(&again),
+        "all of the second, and nothing of the first: {again}"
+    );
+    let words = format!("has dropped the upload of {small}: it starts over");
+    assert!(output.stderr.contains(&words), "{output}");
+    let pulled = format!("{}/team/net:1.0", registry.host());
+    let _ = Sandbox::new().run(["pull", &pulled]).exits(0);
+}
+
+#[test]
+fn killed_within_a_request_a_registry_that_keeps_what_came_gets_no_more_than_the_rest() {
+    let registry = Uploads::start(Habits {
+        keeps_cut: true,
+        ..Habits::default()
+    });
+    for (way, value) in [("--upload", "whole"), ("--chunk-size", "1MiB")] {
+        let (kit, size) = (Sandbox::new(), 10 * MIB);
+        registry.forget_all();
+        let relay = Relay::start(
+            &registry.host(),
+            Stop {
+                after: 6 * MIB + 100_000,
+                between_requests: false,
+            },
+        );
+        let name = format!("{}/team/net:1.0", relay.host());
+        pack_large(&kit, &name, usize::try_from(size).unwrap());
+        let (output, _, again) = push_twice(&kit, &relay, &[&name, way, value]);
+        assert!(again * 100 <= size * 41, "{again} of {size}");
+        assert!(output.stderr.contains("going on with"), "{output}");
+        registry.has_kit("team/net", "1.0");
+    }
+}
+
+fn with(
+    trouble: impl Fn(&crate::support::fake::uploads::Asked, usize) -> Option<Trouble>
+    + Send
+    + Sync
+    + 'static,
+) -> Habits {
+    Habits {
+        trouble: Box::new(trouble),
+        ..Habits::default()
+    }
+}
+
+#[test]
+fn a_killed_push_goes_on_where_it_was() {
+    for lost in [false, true] {
+        let stop = Arc::new(AtomicBool::new(true));
+        let registry = Uploads::start(with({
+            let stop = Arc::clone(&stop);
+            move |asked, number| {
+                let held = asked.method == "PATCH" && number == 3 && stop.load(Ordering::SeqCst);
+                held.then(|| {
+                    Trouble::Answer(503, vec![("Retry-After", "60".to_owned())], String::new())
+                })
+            }
+        }));
+        let kit = Sandbox::new();
+        let name = format!("{}/team/net:1.0", registry.host());
+        pack_large(&kit, &name, SEVERAL_CHUNKS);
+        let words = ["push", "--plain-http", &name].into_iter().chain(CHUNKS);
+        let mut child = kit.command(words).spawn().unwrap();
+        while !registry.asked().iter().any(|it| it.status == 503) {
+            thread::sleep(Duration::from_millis(10));
+            assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        stop.store(false, Ordering::SeqCst);
+        registry.forget();
+        if lost {
+            registry.drop_uploads();
+        }
+        let output = push(&kit, [&*name].into_iter().chain(CHUNKS)).exits(0);
+        registry.has_kit("team/net", "1.0");
+        let words = if lost {
+            "it starts over"
+        } else {
+            "going on with"
+        };
+        assert!(output.stderr.contains(words), "{output}");
+        let all = SEVERAL_CHUNKS as u64;
+        let expected = if lost { all } else { all - 3 * MIB };
+        let received = registry.received();
+        assert!(
+            (expected..expected + 20_000).contains(&received),
+            "{received}"
+        );
+        assert_eq!(
+            std::fs::read_dir(kit.home().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+}
