@@ -33,7 +33,6 @@ pub struct Image {
 #[derive(Serialize)]
 struct Config {
     architecture: &'static str,
-    config: BTreeMap<String, String>,
     os: &'static str,
     rootfs: Files,
 }
@@ -58,7 +57,6 @@ pub fn wrap(manifest: &Manifest, bytes: &str) -> Image {
         .collect();
     let config = json::to_vec(&Config {
         architecture: "unknown",
-        config: BTreeMap::new(),
         os: "unknown",
         rootfs: Files {
             r#type: "layers",

@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let network = Network::new()?;
     let progress = context.progress();
     let mut pusher = Pusher::new(&store, &network, &access, options, &progress);
-    let mut pushed = Vec::new();
+    let mut reports = Vec::new();
     for kit in &kits {
         context.ui.status(announcement(kit));
         let done = pusher.push(kit).map_err(|error| failure(kit, error))?;
@@ -160,11 +160,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             let digest = done.kit.image.unwrap_or(done.kit.digest);
             context.ui.line(format_args!("Pushed {digest}"))?;
         }
-        pushed.push(done);
+        reports.push(done);
     }
     drop(pusher);
     drop(progress);
-    print(args, &kits, &pushed, context)
+    print(args, &kits, &reports, context)
 }
 
 /// How the user wants a registry to be treated.
@@ -269,21 +269,24 @@ fn summary(pushed: &Pushed) -> String {
     if pushed.was_there {
         return "The registry has this kit: only its name was sent".to_owned();
     }
-    let mut text = format!(
+    let mut parts = vec![format!(
         "Sent {} ({})",
         human::count(pushed.sent as u64, "blob"),
         human::bytes(pushed.sent_bytes)
-    );
+    )];
     if pushed.resumed > 0 {
-        text += &format!(", {} were there from before", human::bytes(pushed.resumed));
+        parts.push(format!(
+            "{} were there from before",
+            human::bytes(pushed.resumed)
+        ));
     }
     if pushed.mounted > 0 {
-        text += &format!(", {} taken from other repositories", pushed.mounted);
+        parts.push(format!("{} taken from other repositories", pushed.mounted));
     }
     if pushed.present > 0 {
-        text += &format!(", {} already there", pushed.present);
+        parts.push(format!("{} already there", pushed.present));
     }
-    text
+    parts.join(", ")
 }
 
 fn print(

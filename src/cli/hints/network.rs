@@ -164,7 +164,7 @@ impl From<registry::Error> for Failure {
             | E::StartsOver { .. }
             | E::Location { .. }
             | E::Damaged { .. }
-            | E::Read { .. } => push::refused(error),
+            | E::Read { .. } => push::refused(&error),
             E::NotAKit { .. } => plain(Kind::Failed),
             E::BadManifest { .. } => plain(Kind::Damaged).hint(
                 "push it again, unless something on the way answers in the registry's place: -vvv shows who",

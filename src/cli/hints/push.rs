@@ -7,10 +7,10 @@ use crate::{
 };
 
 /// Returns the failure of an upload.
-pub(super) fn refused(error: registry::Error) -> Failure {
+pub(super) fn refused(error: &registry::Error) -> Failure {
     use registry::Error as E;
-    let plain = |kind| Failure::of(kind, &error);
-    match &error {
+    let plain = |kind| Failure::of(kind, error);
+    match error {
         E::NotTaken {
             status,
             what,

@@ -82,9 +82,7 @@ impl Habits {
         let is_it = |pattern: &&str| {
             bare == **pattern || (pattern.starts_with('.') && bare.ends_with(*pattern))
         };
-        let row = PROFILES
-            .iter()
-            .find(|row| row.hosts.iter().any(|it| is_it(&it)));
+        let row = PROFILES.iter().find(|row| row.hosts.iter().any(&is_it));
         Self::from_row(row.unwrap_or(&COMMON), row.is_some())
     }
 

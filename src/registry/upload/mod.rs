@@ -195,7 +195,7 @@ impl Uploader {
         let response = asked.ok()?.0;
         match response.status() {
             201 => Some(Ok(())),
-            202 => self.location(&response, None).ok().map(Err),
+            202 => Self::location(&response, None).ok().map(Err),
             _ => None,
         }
     }
@@ -209,14 +209,14 @@ impl Uploader {
             .await?;
         self.see(&response);
         if response.status() == 202 {
-            self.location(&response, None)
+            Self::location(&response, None)
         } else {
             Err(self.refused("an upload", response).await)
         }
     }
 
     /// Returns where an upload goes on after an answer; an answer need not say it again.
-    fn location(&self, response: &Response, known: Option<&Url>) -> Result<Url, Error> {
+    fn location(response: &Response, known: Option<&Url>) -> Result<Url, Error> {
         match (response.headers("location").first(), known) {
             (Some(location), _) => location::resolve(response.url(), location),
             (None, Some(known)) => Ok(known.clone()),

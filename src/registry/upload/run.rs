@@ -245,11 +245,11 @@ impl Run<'_> {
         match status {
             // Asking where it stands gets a new token, which some answer by 403 to an old one.
             Some(401 | 403) if !self.renewed => self.renewed = true,
-            Some(401 | 403) => return Err(error),
-            Some(413) => match self.learn(|habits| habits.too_large(length)) {
-                true => {}
-                false => return Err(error),
-            },
+            Some(413) => {
+                if !self.learn(|habits| habits.too_large(length)) {
+                    return Err(error);
+                }
+            }
             Some(405 | 501) if is_chunk => {
                 let learned = self.learn(super::super::Habits::no_chunks);
                 return if learned { Ok(Next::Over) } else { Err(error) };

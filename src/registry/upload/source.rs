@@ -126,14 +126,14 @@ impl Source {
             let (supply, blob) = (Arc::clone(&self.supply), self.blob.clone());
             let (state, throttle) = (Arc::clone(&self.state), self.throttle.clone());
             // Ends when the body is dropped.
-            let _ = spawn_blocking(move || {
+            drop(spawn_blocking(move || {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 let to = Some((&feeder, throttle.as_deref()));
                 if let Err(fault) = pass(&*supply, &blob, &mut state, begin, end, to) {
                     feeder.feed(Err(io::ErrorKind::InvalidData.into()));
                     state.fault = Some(fault);
                 }
-            });
+            }));
         }
         content
     }

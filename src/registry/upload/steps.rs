@@ -83,7 +83,7 @@ impl Uploader {
         if !(200..300).contains(&status) {
             return Err(self.answer(source, response).await);
         }
-        let location = self.location(&response, Some(&stand.location))?;
+        let location = Self::location(&response, Some(&stand.location))?;
         let range = response.headers("range");
         let told = range.first().and_then(|it| location::received(it));
         let next = Stand {
@@ -142,7 +142,7 @@ impl Uploader {
             }
             _ => return Ok(Told::Lost),
         }
-        let location = self.location(&response, Some(place))?;
+        let location = Self::location(&response, Some(place))?;
         let range = response.headers("range");
         Ok(match range.first().and_then(|it| location::received(it)) {
             Some(offset) => Told::At(Stand { location, offset }),

@@ -69,7 +69,7 @@ fn the_other_form_is_pulled_as_the_kit_it_was() {
     kits::pack(&kit, &base, "weights");
     kit.file(
         "child/Kitfile",
-        &format!("model:\n  path: {base}\ndocs:\n  - path: a.md\n"),
+        format!("model:\n  path: {base}\ndocs:\n  - path: a.md\n"),
     )
     .file("child/a.md", "read");
     kit.run(["pack", "child", "-t", &name]).success();

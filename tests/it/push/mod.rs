@@ -7,6 +7,8 @@ mod parents;
 mod real;
 mod trouble;
 
+use std::fmt::Write as _;
+
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
@@ -23,7 +25,7 @@ pub(super) fn pack_large(kit: &Sandbox, name: &str, bytes: usize) -> String {
     let mut content = String::with_capacity(bytes + 16);
     let mut number = 0;
     while content.len() < bytes {
-        content.push_str(&format!("{number:015}\n"));
+        writeln!(content, "{number:015}").unwrap();
         number += 1;
     }
     content.truncate(bytes);

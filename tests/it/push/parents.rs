@@ -15,7 +15,7 @@ fn pack_child(kit: &Sandbox, name: &str, parent: &str) {
     let file = file.replace(':', ".");
     let kitfile = format!("model:\n  path: {parent}\ndocs:\n  - path: {file}\n");
     kit.file("child/Kitfile", &kitfile)
-        .file(&format!("child/{file}"), name);
+        .file(format!("child/{file}"), name);
     kit.run(["pack", "child", "-t", name]).success();
 }
 

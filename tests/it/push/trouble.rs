@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -309,7 +310,7 @@ fn a_registry_that_refuses_is_quoted_and_there_is_something_to_do() {
         let host = registry.host();
         let name = format!("{host}/team/net:1.0");
         let output = push(&kit, ["team/net:1.0", &name, "-q"]);
-        said += &format!("{method} {part} {status}\n");
+        writeln!(said, "{method} {part} {status}").unwrap();
         said += &output.hide(&host, "[HOST]").hide_digests().to_string();
     }
     assert_data_eq!(

@@ -128,7 +128,7 @@ fn requests(client: &TcpStream, mut server: &TcpStream, state: &State) -> io::Re
         }
         server.write_all(&head)?;
         let mut left: u64 = length;
-        let mut piece = [0; 16 << 10];
+        let mut piece = [0; 8 << 10];
         while left > 0 {
             let most = piece.len().min(usize::try_from(left).unwrap());
             let read = reader.read(&mut piece[..most])?;
@@ -153,7 +153,7 @@ fn hold(state: &State) -> bool {
 /// Waits until the program is gone.
 fn wait_for_end(mut client: &TcpStream) -> io::Result<()> {
     client.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut rest = [0; 64 << 10];
+    let mut rest = [0; 4 << 10];
     while client.read(&mut rest)? > 0 {}
     Ok(())
 }

@@ -35,6 +35,10 @@ pub(crate) enum Trouble {
 type Decide = dyn Fn(&Asked, usize) -> Option<Trouble> + Send + Sync;
 
 /// How a registry behaves. The default is what the specification says.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "habits are what a registry does or does not"
+)]
 pub(crate) struct Habits {
     /// Headers of all answers.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
@@ -178,7 +182,7 @@ impl Uploads {
                         return;
                     }
                     let (held, habits) = (Arc::clone(&held), Arc::clone(&habits));
-                    thread::spawn(move || serve(stream, &held, &habits));
+                    thread::spawn(move || serve(&stream, &held, &habits));
                 }
             }
         });

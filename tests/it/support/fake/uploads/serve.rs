@@ -33,17 +33,17 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
 }
 
 impl Answer {
-    pub(super) fn header(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn header(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 }
 
-pub(super) fn serve(stream: TcpStream, held: &Mutex<Held>, habits: &Habits) {
+pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits) {
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
-    let mut reader = BufReader::new(&stream);
+    let mut reader = BufReader::new(stream);
     let Some(mut asked) = head(&mut reader) else {
         return;
     };
@@ -118,7 +118,7 @@ pub(super) fn serve(stream: TcpStream, held: &Mutex<Held>, habits: &Habits) {
         text.push_str(&result.body);
     }
     // The other side may have had enough.
-    let _ = (&stream).write_all(text.as_bytes());
+    let _ = stream.write_all(text.as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
     // What is still being sent is taken and dropped, as careful servers do.
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
