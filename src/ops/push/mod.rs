@@ -12,7 +12,7 @@ use super::{Error, pull::Registries, transfer::Network};
 use crate::{
     digest::Digest,
     oci::{
-        Descriptor,
+        Descriptor, Manifest,
         compat::{self, Image},
     },
     progress::Progress,
@@ -20,9 +20,6 @@ use crate::{
     registry::{self, Blob, Counts, Given, Job, UploadOptions, Uploader, together},
     store::{self, Store, StoredManifest},
 };
-
-/// The most bytes of a manifest that registries take.
-const MAX_MANIFEST: u64 = 4 << 20;
 
 /// How kits are pushed.
 #[derive(Clone, Debug)]
@@ -214,12 +211,13 @@ impl<'p> Pusher<'p> {
                 });
             }
         }
-        if manifest.size > MAX_MANIFEST {
+        let longest = Manifest::MAX_LEN as u64;
+        if manifest.size > longest {
             problems.push(Error::AboveLimit {
                 registry: habits.name(),
                 what: "the manifest".to_owned(),
                 size: manifest.size,
-                limit: MAX_MANIFEST,
+                limit: longest,
             });
         }
         for problem in problems {
