@@ -13,6 +13,15 @@ pub enum Error {
     /// A registry could not do its part.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// A transfer ended early. What had come is kept for the next one, which needs not be said of
+    /// those that end before anything came.
+    #[error("{kept} bytes are kept for the next try")]
+    Unfinished {
+        /// How many bytes are kept.
+        kept: u64,
+        /// Why it ended.
+        source: Box<Error>,
+    },
     /// The logins cannot be read.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),

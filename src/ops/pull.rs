@@ -114,7 +114,8 @@ pub fn run(
     let mut moved = Moved::default();
     let mut done = Vec::new();
     for kit in kits.iter().rev() {
-        done.push(puller.store(kit, &transfer, &mut moved)?);
+        let stored = puller.store(kit, &transfer, &mut moved);
+        done.push(stored.map_err(|error| unfinished(store, &kits, error))?);
     }
     let kit = done.pop().expect("the kit that was asked for is there");
     done.reverse();
@@ -318,6 +319,19 @@ fn names_no_registry(error: &ChainError) -> bool {
         return false;
     };
     matches!(**source, Error::NoRegistry { .. })
+}
+
+/// Tells what is left for the next pull of `kits`, beside why this one ended.
+fn unfinished(store: &Store, kits: &[Planned], error: Error) -> Error {
+    let blobs = kits.iter().flat_map(|kit| kit.fetched.manifest.blobs());
+    let blobs: HashSet<_> = blobs.map(|blob| blob.digest).collect();
+    match blobs.iter().map(|blob| store.partial_size(blob)).sum() {
+        0 => error,
+        kept => Error::Unfinished {
+            kept,
+            source: Box::new(error),
+        },
+    }
 }
 
 /// Fails if there is no room for what is to come.

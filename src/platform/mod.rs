@@ -152,6 +152,12 @@ pub fn settle(file: &File, offset: u64, length: u64) {
     system::settle(file, offset, length);
 }
 
+/// Returns how much of a file is on the disk: less than its length if it has holes, where that can
+/// be told. File systems round up.
+pub fn allocated(metadata: &Metadata) -> u64 {
+    system::allocated(metadata).min(metadata.len())
+}
+
 /// Returns the permission bits, with setuid, setgid and sticky, as Unix has them; elsewhere those
 /// of an ordinary file or folder.
 pub fn mode(metadata: &Metadata) -> u32 {

@@ -136,6 +136,10 @@ pub(super) fn has_execute_bit(_path: &Path) -> bool {
     false
 }
 
+pub(super) fn allocated(metadata: &Metadata) -> u64 {
+    metadata.len()
+}
+
 pub(super) fn mode(metadata: &Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { 0o644 }
 }

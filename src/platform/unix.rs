@@ -220,6 +220,10 @@ pub(super) fn settle(file: &File, offset: u64, length: u64) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn settle(_file: &File, _offset: u64, _length: u64) {}
 
+pub(super) fn allocated(metadata: &Metadata) -> u64 {
+    metadata.blocks().saturating_mul(512)
+}
+
 pub(super) fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }

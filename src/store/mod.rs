@@ -208,9 +208,11 @@ impl Store {
         VerifiedBlob::open(self, digest, size)
     }
 
-    /// Returns how long the file is that a download of the blob has left; 0 if there is none.
+    /// Returns how many bytes a download of the blob has left; 0 if there was none. Whether they
+    /// are right is found out when it goes on.
     pub fn partial_size(&self, digest: &Digest) -> u64 {
-        fs::symlink_metadata(self.partial_path(digest)).map_or(0, |metadata| metadata.len())
+        let metadata = fs::symlink_metadata(self.partial_path(digest));
+        metadata.map_or(0, |metadata| platform::allocated(&metadata))
     }
 
     /// Keeps blobs from being deleted while the lock lives. Goes on without where that cannot be.

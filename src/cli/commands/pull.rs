@@ -6,7 +6,7 @@ use crate::{
     cli::{
         Context,
         args::{Format, FormatArgs},
-        failure::{Failure, Kind},
+        failure::Failure,
         help::examples,
         human,
         network::{NetworkArgs, TransferArgs},
@@ -69,15 +69,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let report = pull::run(&store, &network, &access, &options, &progress);
     drop(progress);
-    let report = report.map_err(|error| {
-        let failure = Failure::from(error);
-        match failure.kind {
-            Kind::Interrupted => {
-                failure.hint("what has come is kept: the same command goes on from there")
-            }
-            _ => failure,
-        }
-    })?;
+    let report = report?;
     print(&args.output.format, &report, context)
 }
 

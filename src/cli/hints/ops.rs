@@ -97,6 +97,13 @@ impl From<ops::Error> for Failure {
             E::AboveLimit { .. } => plain(Kind::Limit).hint(
                 "cut what is too large into several elements of the Kitfile, or try without --strict-limits",
             ),
+            E::Unfinished { .. } => match error {
+                E::Unfinished { kept, source } => Self::from(*source).hint(format!(
+                    "{} are kept: the same command goes on from there",
+                    human::bytes(kept)
+                )),
+                other => Self::of(Kind::Failed, &other),
+            },
             E::ParentElsewhere {
                 registry,
                 is_private: false,

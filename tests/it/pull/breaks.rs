@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use super::{MIB, asked, at_most, begin, check_store, names, noise, partials, pull, registry};
 use crate::support::{
     Sandbox,
-    fake::{Fake, Shelf},
+    fake::{Answer, Fake, Shelf},
 };
 
 /// Waits until the registry has sent so many bytes.
@@ -92,6 +94,29 @@ fn leave_partial(kit: &Sandbox, registry: &Fake, bytes: u64) {
     wait_for(registry, bytes);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_pull_that_fails_says_what_is_kept_and_the_next_goes_on() {
+    let shelf = Shelf::with_model(&noise(12 * MIB, 10));
+    let calls = AtomicUsize::new(0);
+    let registry = registry(&shelf, move |_, answer| {
+        match calls.fetch_add(1, Ordering::SeqCst) {
+            3 => Answer::new(503),
+            _ => answer.slow(8 * MIB),
+        }
+    });
+    let kit = Sandbox::new();
+    let output = pull(&kit, &registry, ["--retries", "0", "--jobs", "1"]).exits(6);
+    assert!(
+        output.stderr.contains(
+            "answered 503\nhint: try again later\nhint: 6.0 MiB are kept: the same command goes on"
+        ),
+        "{output}"
+    );
+    let report = pull(&kit, &registry, ["--format", "json"]).json();
+    assert_eq!(report["resumed"], json!(6 * MIB));
+    check_store(&kit, &shelf);
 }
 
 #[test]

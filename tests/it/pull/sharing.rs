@@ -72,11 +72,9 @@ fn a_pull_that_is_interrupted_says_that_it_can_go_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("\nerror: interrupted\nhint: "), "{said}");
     assert!(
-        said.ends_with(
-            "error: interrupted\n\
-             hint: what has come is kept: the same command goes on from there\n"
-        ),
+        said.ends_with(" MiB are kept: the same command goes on from there\n"),
         "{said}"
     );
     assert_eq!(partials(&kit).len(), 2);
