@@ -41,7 +41,7 @@ hint: GitLab, Quay and others take only the media types on a list: have those of
 Pushed sha256:[DIGEST]
 [stderr]
 Pushing [HOST]/team/net:1.0
-Sent 1 blob (241 B), 2 already there
+Sent 1 blob (229 B), 2 already there
 The image sha256:[DIGEST] holds the kit sha256:[DIGEST]
 [exit 0]
 Pushed sha256:[DIGEST]

@@ -337,7 +337,7 @@ Pushed sha256:[DIGEST]
 PUT /manifests/ 400
 [stderr]
 error: [HOST]/team/net did not take the manifest: it answered 400: unknown media type (MANIFEST_INVALID)
-hint: this registry takes only kinds of artifacts that it is told of: have the media types of the manifest added to its list
+hint: GitLab, Quay and others take only the media types on a list: have those of the manifest added to it, or push with --compat, as a container image that `kit pull` makes a kit of again
 [exit 4]
 PUT /manifests/ 429
 [stderr]
