@@ -311,6 +311,10 @@ impl Observer for Teller {
     fn waiting(&self, text: fmt::Arguments<'_>) {
         self.0.warn(text);
     }
+
+    fn note(&self, text: fmt::Arguments<'_>) {
+        self.0.status(text);
+    }
 }
 
 /// Returns the logins of the user.

@@ -22,6 +22,10 @@ pub trait Observer: Send + Sync {
     fn step(&self, text: fmt::Arguments<'_>);
     /// Time will pass before the next try.
     fn waiting(&self, text: fmt::Arguments<'_>);
+    /// Something about the peer that the user may want to know, and need not do anything about.
+    fn note(&self, text: fmt::Arguments<'_>) {
+        self.waiting(text);
+    }
 }
 
 /// How long is waited. There is no limit on a whole transfer.

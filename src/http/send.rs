@@ -235,6 +235,6 @@ impl Client {
 
     /// Tells those who watch.
     pub fn tell(&self, text: &str) {
-        self.observer().waiting(format_args!("{text}"));
+        self.observer().note(format_args!("{text}"));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a manifest may be answered with: what is asked for, and what has to be told apart from it.
-const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
                       application/vnd.oci.image.index.v1+json, \
                       application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.docker.distribution.manifest.list.v2+json";

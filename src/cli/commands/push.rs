@@ -58,6 +58,9 @@ pub(crate) struct Args {
         conflicts_with = "chunk_size"
     )]
     upload: Option<Upload>,
+    /// The largest layer that the registry takes, such as 10GB [default: known of some kinds]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    max_layer: Option<u64>,
     /// Send nothing if a limit of the registry is known that the kit exceeds
     #[arg(long)]
     strict_limits: bool,
@@ -132,6 +135,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Upload::Whole => Way::Whole,
             Upload::Chunks => Way::Chunks,
         }),
+        max_layer: wishes.max_layer,
         chunk: wishes.chunk_size,
     };
     let options = push::Options {
@@ -172,6 +176,7 @@ struct Wishes {
     kind: Option<String>,
     upload: Option<Upload>,
     chunk_size: Option<u64>,
+    max_layer: Option<u64>,
     compat: bool,
 }
 
@@ -191,6 +196,7 @@ fn wishes(args: &Args, target: &Reference, context: &Context) -> Wishes {
             .or_else(|| setting("kind").map(str::to_owned)),
         upload: args.upload.or_else(|| Upload::from_str(upload?, true).ok()),
         chunk_size: args.chunk_size.or_else(|| bytes(chunk_size?).ok()),
+        max_layer: args.max_layer.or_else(|| bytes(setting("max-layer")?).ok()),
         compat: args.compat || setting("compat") == Some("true"),
     }
 }

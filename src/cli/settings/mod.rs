@@ -73,7 +73,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
 const NETWORK: &str = "network";
 
 /// The flags of `push` that are settings of one registry, in a table `[registry."HOST"]`.
-const OF_REGISTRY: &[&str] = &["kind", "upload", "chunk-size", "compat"];
+const OF_REGISTRY: &[&str] = &["kind", "upload", "chunk-size", "max-layer", "compat"];
 
 /// Returns what `file` sets for a registry.
 pub(super) fn of_registry<'a>(file: &'a File, host: &str, key: &str) -> Option<&'a str> {

@@ -68,6 +68,9 @@ pub struct Habits {
     way: Way,
     chunks: Option<Chunks>,
     max_body: Option<u64>,
+    max_layer: Option<u64>,
+    /// Whether the user said that.
+    limited_by_user: bool,
     request_time: Option<Duration>,
     tells: bool,
     /// Bytes a second, as last measured.
@@ -93,6 +96,8 @@ impl Habits {
             way: profile.way,
             chunks: profile.chunks,
             max_body: profile.max_body,
+            max_layer: profile.max_layer,
+            limited_by_user: false,
             request_time: profile.request_time,
             tells: profile.tells,
             rate: None,
@@ -111,6 +116,10 @@ impl Habits {
         {
             let known = std::mem::replace(self, Self::from_row(row, false));
             self.rate = known.rate;
+            if known.limited_by_user {
+                self.max_layer = known.max_layer;
+                self.limited_by_user = true;
+            }
             if let Some(most) = known.max_body {
                 self.limit_body(most);
             }
@@ -135,7 +144,7 @@ impl Habits {
 
     /// Returns the most bytes that a layer may have.
     pub const fn max_layer(&self) -> Option<u64> {
-        self.profile.max_layer
+        self.max_layer
     }
 
     /// Returns whether a `Range` or the state of an upload is to be believed.
@@ -241,17 +250,24 @@ impl Habits {
         std::mem::replace(&mut self.tells, false)
     }
 
-    /// One request with the whole blob broke, again. Returns what to say, or `None` if it cannot be
-    /// cut into chunks.
-    pub(super) fn whole_breaks(&mut self) -> Option<String> {
-        self.chunks?;
-        (std::mem::replace(&mut self.way, Way::Chunks) == Way::Whole)
-            .then(|| "breaks long requests: chunks follow".to_owned())
+    /// One request with a whole blob of `size` bytes broke, again. Returns what to say, or `None`
+    /// if it cannot be cut into chunks.
+    pub(super) fn whole_breaks(&mut self, size: u64) -> Option<String> {
+        self.chunks.filter(|_| size > LEAST_CHUNK)?;
+        self.way = Way::Chunks;
+        self.limit_body(size / 4);
+        Some("breaks long requests: chunks follow".to_owned())
     }
 
     /// Takes the row that the user names. Answers do not change that.
     pub(super) fn take(&mut self, row: &'static Profile) {
         *self = Self::from_row(row, true);
+    }
+
+    /// Sets the most bytes of a layer.
+    pub(super) const fn limit_layers(&mut self, most: u64) {
+        self.max_layer = Some(most);
+        self.limited_by_user = true;
     }
 
     /// Sets what the user asked for.

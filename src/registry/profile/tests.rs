@@ -100,7 +100,7 @@ fn what_is_refused_is_tried_smaller_and_in_the_end_otherwise() {
     assert!(habits.chunk_refused(SMALL_CHUNK).is_some());
     assert_eq!(habits.way(GIB), Way::Whole);
     assert_eq!(habits.chunk_refused(SMALL_CHUNK), None);
-    assert_eq!(habits.whole_breaks(), None, "there are no chunks");
+    assert_eq!(habits.whole_breaks(GIB), None, "there are no chunks");
 }
 
 #[test]

@@ -5,14 +5,29 @@ use crate::{
     digest::Digest,
     http::{Content, Method, Request, Response},
     oci::Descriptor,
-    registry::Action,
+    registry::{Action, manifests::ACCEPT},
 };
 
 impl Uploader {
     /// Asks which manifest a tag or digest names; none if there is none.
     pub async fn find(&self, reference: &str) -> Result<Option<Digest>, Error> {
-        let found = self.repository.head_manifest(reference).await?;
-        Ok(found.map(|found| found.digest))
+        let path = format!("manifests/{reference}");
+        let make = |url| Request::head(url).header("accept", ACCEPT);
+        let response = self.repository.request(Action::Pull, &path, &make).await?;
+        // The first answer there is: it may tell what kind of registry this is.
+        self.see(&response);
+        let said = response.headers("docker-content-digest");
+        match (
+            response.status(),
+            said.first().and_then(|it| it.parse().ok()),
+        ) {
+            (404, _) => Ok(None),
+            (200, Some(digest)) => Ok(Some(digest)),
+            _ => {
+                let found = self.repository.head_manifest(reference).await?;
+                Ok(found.map(|found| found.digest))
+            }
+        }
     }
 
     /// Gives a manifest under a tag or its digest. Its blobs must be there.

@@ -48,6 +48,8 @@ pub struct UploadOptions {
     pub kind: Option<&'static Profile>,
     /// How large blobs are sent, if not as the registry likes it best.
     pub way: Option<Way>,
+    /// The most bytes of a layer, if that is known better.
+    pub max_layer: Option<u64>,
     /// The largest chunk, if not as the registry likes it best.
     pub chunk: Option<u64>,
 }
@@ -61,6 +63,7 @@ impl Default for UploadOptions {
             throttle: None,
             kind: None,
             way: None,
+            max_layer: None,
             chunk: None,
         }
     }
@@ -116,6 +119,9 @@ impl Uploader {
         let mut habits = Habits::of(registry);
         if let Some(kind) = options.kind {
             habits.take(kind);
+        }
+        if let Some(most) = options.max_layer {
+            habits.limit_layers(most);
         }
         habits.prefer(options.way, options.chunk);
         if let Some(folder) = &options.sessions {

@@ -363,7 +363,7 @@ impl Run<'_> {
                 if is_chunk {
                     habits.too_large(length)
                 } else {
-                    habits.whole_breaks()
+                    habits.whole_breaks(length)
                 }
             });
         }

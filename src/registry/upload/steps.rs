@@ -5,12 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::time::timeout;
+
 use super::{Error, Uploader, location, source::Source};
 use crate::{
     http::{self, Method, Request, Response, Taken, Url},
     registry::Action,
 };
 
+/// How long a registry takes to put a blob together before that is said.
+const LONG_CLOSING: Duration = Duration::from_secs(10);
 /// Addresses that one body is sent on to.
 const MAX_DETOURS: u32 = 3;
 
@@ -109,9 +113,20 @@ impl Uploader {
         let make =
             |url| Request::of(Method::PUT, url).value("content-type", "application/octet-stream");
         let begin = stand.offset;
-        let response = self
-            .send(source, &url, (begin, size), best, true, &make)
-            .await?;
+        let mut sending = Box::pin(self.send(source, &url, (begin, size), best, true, &make));
+        let mut is_said = size == 0;
+        let response = loop {
+            match timeout(LONG_CLOSING, sending.as_mut()).await {
+                Ok(response) => break response?,
+                Err(_) if !is_said && best.0.load(Ordering::Relaxed) == size => {
+                    is_said = true;
+                    self.say(&format!(
+                        "has all of {digest} and is putting it together: this may take minutes"
+                    ));
+                }
+                Err(_) => {}
+            }
+        };
         if !(200..300).contains(&response.status()) {
             return Err(self.answer(source, response).await);
         }

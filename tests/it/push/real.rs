@@ -7,6 +7,7 @@ use crate::support::{
     Sandbox, have, kits,
     logins::{PASSWORD, login, sandbox},
     registry::{RealRegistry, Setup},
+    relay::{Relay, Stop},
 };
 
 /// Returns what skopeo finds under a name.
@@ -22,36 +23,91 @@ fn others_find_the_kit_as_it_is() {
     if !have("skopeo") {
         return;
     }
+    for (user, tls) in [
+        (None, false),
+        (Some(("ci", PASSWORD)), false),
+        (Some(("ci", PASSWORD)), true),
+    ] {
+        let setup = Setup {
+            user,
+            tls,
+            ..Setup::default()
+        };
+        let Some(registry) = RealRegistry::start(&setup) else {
+            return;
+        };
+        let (mut kit, host) = (Sandbox::new(), registry.host());
+        if user.is_some() {
+            kit.env("KIT_USERNAME", "ci");
+            kit.env("KIT_PASSWORD", PASSWORD);
+        }
+        let authority = registry.path("ca.pem");
+        let mut trust = vec!["--plain-http"];
+        if tls {
+            trust = vec!["--ca-file", authority.to_str().unwrap()];
+        }
+        let name = format!("{host}/team/net:1.0");
+        let digest = pack_large(&kit, &name, 6 << 20);
+        for more in [["--chunk-size", "1MiB"], ["--upload", "whole"]] {
+            let words = ["push", &name].into_iter();
+            let output = kit
+                .run(words.chain(trust.iter().copied()).chain(more))
+                .exits(0);
+            assert!(!output.stderr.contains("warning"), "{output}");
+        }
+        let remote = format!("docker://{name}");
+        let login = format!("ci:{PASSWORD}");
+        let mut words = vec!["--tls-verify=false"];
+        if user.is_some() {
+            words.extend(["--creds", &login]);
+        }
+        let inspect = ["inspect", "--raw"]
+            .into_iter()
+            .chain(words.iter().copied());
+        let manifest = skopeo(&inspect.chain([&*remote]).collect::<Vec<_>>());
+        assert_eq!(manifest, kit.store().blob(&digest));
+        let layout = kit.path("copy");
+        let target = format!("oci:{}:1.0", layout.display());
+        let mut copy = vec!["copy", "--src-tls-verify=false"];
+        if user.is_some() {
+            copy.extend(["--src-creds", &login]);
+        }
+        copy.extend([&*remote, &*target]);
+        skopeo(&copy);
+        let (config, layers) = kits::blobs(&kit, &digest);
+        for blob in layers.into_iter().chain([config, digest]) {
+            let hex = blob.strip_prefix("sha256:").unwrap();
+            let copied = std::fs::read(layout.join("blobs/sha256").join(hex)).unwrap();
+            assert!(copied == kit.store().blob(&blob), "{blob}");
+        }
+        let left = std::fs::read_dir(kit.home().join("uploads")).unwrap();
+        assert_eq!(left.count(), 0, "nothing is kept of what is done");
+    }
+}
+
+#[test]
+fn a_large_kit_gets_into_another_repository_for_a_few_bytes() {
     let Some(registry) = RealRegistry::start(&Setup::default()) else {
         return;
     };
-    let (kit, host) = (Sandbox::new(), registry.host());
-    let name = format!("{host}/team/net:1.0");
-    let digest = pack_large(&kit, &name, 6 << 20);
-    for more in [vec!["--chunk-size", "1MiB"], vec!["--upload", "whole"]] {
-        let words = ["push", &name].into_iter().chain(more);
-        kit.run(words).success();
-    }
-    let remote = format!("docker://{name}");
-    let manifest = skopeo(&["inspect", "--raw", "--tls-verify=false", &remote]);
-    assert_eq!(modelkit::digest::Digest::of(&manifest).to_string(), digest);
-    let layout = kit.path("copy");
-    let target = format!("oci:{}:1.0", layout.display());
-    skopeo(&["copy", "--src-tls-verify=false", &remote, &target]);
-    let (config, layers) = kits::blobs(&kit, &digest);
-    for blob in layers.into_iter().chain([config, digest]) {
-        let hex = blob.strip_prefix("sha256:").unwrap();
-        assert!(layout.join("blobs/sha256").join(hex).is_file(), "{blob}");
-    }
-    // Taken from there, nothing is sent.
-    let other = format!("{host}/prod/net:2");
-    let report = kit.run(["push", &name, &other, "--format", "json"]).json();
+    let never = Stop {
+        after: u64::MAX,
+        between_requests: false,
+    };
+    let (kit, relay) = (Sandbox::new(), Relay::start(&registry.host(), never));
+    let name = format!("{}/team/net:1.0", relay.host());
+    pack_large(&kit, &name, 40 << 20);
+    push(&kit, [&*name]).success();
+    let before = relay.wire();
+    assert!(before > 40 << 20, "{before}");
+    let other = format!("{}/prod/net:2", relay.host());
+    let report = push(&kit, [&*name, &other, "--format", "json"]).json();
+    let sent = relay.wire() - before;
     assert_eq!(report["kits"][0]["mounted"], 2);
     assert_eq!(report["kits"][0]["sentBytes"], 0);
-    let left = std::fs::read_dir(kit.home().join("uploads"))
-        .unwrap()
-        .count();
-    assert_eq!(left, 0, "nothing is kept of what is done");
+    assert!(sent <= 100_000, "{sent}");
+    let pulled = format!("{}/prod/net:2", registry.host());
+    let _ = Sandbox::new().run(["pull", &pulled]).exits(0);
 }
 
 #[test]

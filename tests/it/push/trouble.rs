@@ -106,6 +106,45 @@ fn a_registry_that_wants_to_be_left_alone_is() {
 }
 
 #[test]
+fn a_registry_that_is_often_busy_is_never_asked_too_early() {
+    // One request in five, of any kind, from several layers at once.
+    let registry = Uploads::start(with({
+        let all = AtomicUsize::new(0);
+        move |_, _| {
+            let number = all.fetch_add(1, Ordering::SeqCst);
+            (number % 5 == 4)
+                .then(|| Trouble::Answer(429, vec![("Retry-After", "1".to_owned())], String::new()))
+        }
+    }));
+    let kit = Sandbox::new();
+    let name = format!("{}/team/net:1.0", registry.host());
+    let mut kitfile = "datasets:\n".to_owned();
+    for number in 0..3 {
+        kit.file(
+            format!("packed/{number}.bin"),
+            number.to_string().repeat(2_000_000),
+        );
+        writeln!(kitfile, "  - {{name: d{number}, path: {number}.bin}}").unwrap();
+    }
+    kits::pack_kitfile(&kit, &name, &kitfile);
+    let words = [&*name, "--retries", "20"].into_iter().chain(CHUNKS);
+    push(&kit, words).success();
+    registry.has_kit("team/net", "1.0");
+    let asked = registry.asked();
+    let busy: Vec<_> = asked.iter().filter(|it| it.status == 429).collect();
+    assert!(busy.len() >= 4, "{}", busy.len());
+    for refused in busy {
+        // What was on its way already when the answer left is nobody's fault.
+        let on_its_way = Duration::from_millis(200);
+        let early = asked.iter().filter(|it| {
+            let after = it.at.saturating_duration_since(refused.at);
+            after > on_its_way && after < Duration::from_millis(950)
+        });
+        assert_eq!(early.count(), 0, "{asked:#?}");
+    }
+}
+
+#[test]
 fn a_registry_that_takes_long_to_close_is_asked_whether_it_did() {
     for trouble in [|| Trouble::DoneBut(504), || Trouble::DoneInSilence] {
         let (registry, output) = push_chunks(with(move |asked, number| {

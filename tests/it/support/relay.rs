@@ -28,6 +28,8 @@ struct State {
     stopped: AtomicBool,
     /// Bytes of bodies that were passed on.
     sent: AtomicU64,
+    /// The same with the heads of requests.
+    wire: AtomicU64,
     end: AtomicBool,
 }
 
@@ -48,6 +50,7 @@ impl Relay {
             stop,
             stopped: AtomicBool::new(false),
             sent: AtomicU64::new(0),
+            wire: AtomicU64::new(0),
             end: AtomicBool::new(false),
         });
         thread::spawn({
@@ -78,6 +81,13 @@ impl Relay {
     /// Returns how many bytes of bodies were passed on since this was last asked.
     pub(crate) fn sent(&self) -> u64 {
         self.state.sent.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Relay {
+    /// Returns how many bytes were passed on in all.
+    pub(crate) fn wire(&self) -> u64 {
+        self.state.wire.load(Ordering::SeqCst)
     }
 }
 
@@ -127,6 +137,7 @@ fn requests(client: &TcpStream, mut server: &TcpStream, state: &State) -> io::Re
             return wait_for_end(client);
         }
         server.write_all(&head)?;
+        state.wire.fetch_add(head.len() as u64, Ordering::SeqCst);
         let mut left: u64 = length;
         let mut piece = [0; 8 << 10];
         while left > 0 {
@@ -138,6 +149,7 @@ fn requests(client: &TcpStream, mut server: &TcpStream, state: &State) -> io::Re
             server.write_all(&piece[..read])?;
             left -= read as u64;
             state.sent.fetch_add(read as u64, Ordering::SeqCst);
+            state.wire.fetch_add(read as u64, Ordering::SeqCst);
             if !state.stop.between_requests && full() && hold(state) {
                 return wait_for_end(client);
             }
