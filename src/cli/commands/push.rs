@@ -149,6 +149,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let network = Network::new()?;
     let progress = context.progress();
     let mut pusher = Pusher::new(&store, &network, &access, options, &progress);
+    pusher.check(&kits)?;
     let mut reports = Vec::new();
     for kit in &kits {
         context.ui.status(announcement(kit));

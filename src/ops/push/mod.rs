@@ -104,6 +104,14 @@ impl<'p> Pusher<'p> {
         }
     }
 
+    /// Makes sure that all of `kits` are in the store, before anything is sent of one.
+    pub fn check(&self, kits: &[Kit]) -> Result<(), Error> {
+        for kit in kits {
+            self.store.resolve(&kit.source, self.progress)?;
+        }
+        Ok(())
+    }
+
     /// Pushes a kit, after the kits that it takes its model from, as far as the registry lacks
     /// them and the store has them.
     pub fn push(&mut self, kit: &Kit) -> Result<Report, Error> {

@@ -92,6 +92,43 @@ fn registries_of_every_kind_are_pushed_to_without_a_flag() {
             },
         ),
         (
+            "Harbor",
+            Habits {
+                headers: vec![("X-Harbor-CSRF-Token", "1")],
+                trouble: Box::new(|asked, _| {
+                    let is_mount = asked.query.contains("mount=");
+                    is_mount.then(|| Trouble::Answer(401, vec![], String::new()))
+                }),
+                ..habits()
+            },
+        ),
+        (
+            "GitLab",
+            Habits {
+                headers: vec![("Gitlab-Container-Registry-Version", "4.15.2-gitlab")],
+                ..habits()
+            },
+        ),
+        (
+            "zot, which deletes what an error met",
+            Habits {
+                trouble: Box::new(|asked, number| {
+                    (asked.method == "PATCH" && number == 1).then_some(Trouble::Cut(1_000_000))
+                }),
+                ..habits()
+            },
+        ),
+        (
+            "distribution over a store that copies at the end",
+            Habits {
+                trouble: Box::new(|asked, number| {
+                    let closes = asked.method == "PUT" && asked.is_upload() && number == 0;
+                    closes.then_some(Trouble::DoneBut(504))
+                }),
+                ..habits()
+            },
+        ),
+        (
             "behind Cloudflare",
             Habits {
                 headers: vec![("CF-Ray", "1")],
@@ -132,6 +169,75 @@ fn registries_of_every_kind_are_pushed_to_without_a_flag() {
         let output = push(&kit, ["team/net:1.0", &name]);
         assert_eq!(output.code, 0, "{what}: {output}");
         registry.has_kit("team/net", "1.0");
+    }
+}
+
+#[test]
+fn registries_that_are_known_by_name_alone_are_taken_right_at_once() {
+    let habits = Habits::default;
+    let rows: Vec<(&str, Habits)> = vec![
+        (
+            "ecr",
+            Habits {
+                no_chunks: Some(416),
+                ..habits()
+            },
+        ),
+        (
+            "ecr-public",
+            Habits {
+                no_chunks: Some(416),
+                ..habits()
+            },
+        ),
+        (
+            "artifact-registry",
+            Habits {
+                no_chunks: Some(405),
+                ..habits()
+            },
+        ),
+        (
+            "acr",
+            Habits {
+                max_body: Some(20_000_000),
+                ..habits()
+            },
+        ),
+        (
+            "artifactory",
+            Habits {
+                last_chunk_only: true,
+                ..habits()
+            },
+        ),
+        (
+            "ghcr",
+            Habits {
+                max_chunk: Some(4 * MIB),
+                ..habits()
+            },
+        ),
+        ("quay", habits()),
+        ("zot", habits()),
+        ("docker-hub", habits()),
+        ("nexus", habits()),
+        ("harbor", habits()),
+        ("gitlab", habits()),
+    ];
+    let kit = Sandbox::new();
+    pack_large(&kit, "team/net:1.0", LARGE);
+    for (kind, habits) in rows {
+        let registry = Uploads::start(habits);
+        let name = format!("{}/team/net:1.0", registry.host());
+        let output = push(&kit, ["team/net:1.0", &name, "--kind", kind]).exits(0);
+        registry.has_kit("team/net", "1.0");
+        let asked = registry.asked();
+        let is_taken = |status| (200..300).contains(&status) || status == 404;
+        assert!(
+            asked.iter().all(|it| is_taken(it.status)),
+            "{kind}: {output}"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{SEVERAL_CHUNKS, pack_large, push};
+use super::{CHUNKS, SEVERAL_CHUNKS, pack_large, push, with};
 use crate::support::{
     Output, Sandbox,
     fake::uploads::{Habits, Trouble, Uploads},
@@ -19,7 +19,6 @@ use crate::support::{
 };
 
 const MIB: u64 = 1 << 20;
-const CHUNKS: [&str; 2] = ["--chunk-size", "1MiB"];
 
 /// Runs a push until the relay stops it, kills it there, and runs it again. Returns the second,
 /// and how many bytes both sent.
@@ -122,18 +121,6 @@ fn killed_within_a_request_a_registry_that_keeps_what_came_gets_no_more_than_the
         assert!(again * 100 <= size * 41, "{again} of {size}");
         assert!(output.stderr.contains("going on with"), "{output}");
         registry.has_kit("team/net", "1.0");
-    }
-}
-
-fn with(
-    trouble: impl Fn(&crate::support::fake::uploads::Asked, usize) -> Option<Trouble>
-    + Send
-    + Sync
-    + 'static,
-) -> Habits {
-    Habits {
-        trouble: Box::new(trouble),
-        ..Habits::default()
     }
 }
 

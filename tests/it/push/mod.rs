@@ -5,6 +5,7 @@ mod habits;
 mod killed;
 mod parents;
 mod real;
+mod tokens;
 mod trouble;
 
 use std::fmt::Write as _;
@@ -19,6 +20,24 @@ use crate::support::{
 
 /// The size of a model that is sent in several chunks, with the least chunks there are.
 const SEVERAL_CHUNKS: usize = 5 << 20;
+
+/// The least chunks there are.
+pub(super) const CHUNKS: [&str; 2] = ["--chunk-size", "1MiB"];
+
+/// A registry to whose requests something happens.
+pub(super) fn with(
+    trouble: impl Fn(&Asked, usize) -> Option<Trouble> + Send + Sync + 'static,
+) -> Habits {
+    Habits {
+        trouble: Box::new(trouble),
+        ..Habits::default()
+    }
+}
+
+/// A refusal without words.
+pub(super) fn refuse(status: u16) -> Trouble {
+    Trouble::Answer(status, vec![], String::new())
+}
 
 /// Packs a model of so many bytes, which are not all the same.
 pub(super) fn pack_large(kit: &Sandbox, name: &str, bytes: usize) -> String {

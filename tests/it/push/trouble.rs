@@ -1,41 +1,25 @@
 //! Networks that break, tokens that end, registries that refuse.
 
 use std::{
-    collections::HashMap,
     fmt::Write as _,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use snapbox::{assert_data_eq, str};
 
-use super::{SEVERAL_CHUNKS, count, pack_large, push};
+use super::{CHUNKS, SEVERAL_CHUNKS, count, pack_large, push, refuse, with};
 use crate::support::{
     Sandbox,
     fake::{
         Answer, Fake,
-        uploads::{Asked, Habits, Trouble, Uploads},
+        uploads::{Habits, Trouble, Uploads},
     },
     kits,
-    logins::{PASSWORD, credentials, helper, sandbox},
+    logins::{PASSWORD, credentials},
 };
 
 const MIB: u64 = 1 << 20;
-const CHUNKS: [&str; 2] = ["--chunk-size", "1MiB"];
-
-fn with(trouble: impl Fn(&Asked, usize) -> Option<Trouble> + Send + Sync + 'static) -> Habits {
-    Habits {
-        trouble: Box::new(trouble),
-        ..Habits::default()
-    }
-}
-
-fn refuse(status: u16) -> Trouble {
-    Trouble::Answer(status, vec![], String::new())
-}
 
 /// Pushes a kit of several chunks and returns what came of it.
 fn push_chunks(habits: Habits) -> (Uploads, crate::support::Output) {
@@ -165,97 +149,6 @@ fn an_upload_that_is_lost_starts_over_and_that_is_said() {
     assert!(output.stderr.contains("it starts over"), "{output}");
     registry.has_kit("team/net", "1.0");
     assert!(registry.received() > SEVERAL_CHUNKS as u64 + 3 * MIB);
-}
-
-#[test]
-fn a_token_that_ends_within_a_blob_is_replaced() {
-    // The second kind answers 403 to an old token, and says nothing more.
-    for old in [401, 403] {
-        let given = Arc::new(AtomicUsize::new(0));
-        let server = Fake::start({
-            let given = Arc::clone(&given);
-            move |request| {
-                assert_eq!(request.basic(), Some(format!("ci:{PASSWORD}")));
-                let number = given.fetch_add(1, Ordering::SeqCst);
-                Answer::new(200).body(format!(r#"{{"token":"t{number}","expires_in":300}}"#))
-            }
-        });
-        let realm = format!(
-            r#"Bearer realm="http://{}/token",service="test""#,
-            server.host()
-        );
-        let used = Mutex::new(HashMap::new());
-        let registry = Uploads::start(with(move |asked, _| {
-            let newest = format!("Bearer t{}", given.load(Ordering::SeqCst).wrapping_sub(1));
-            let Some(shown) = asked.header("authorization") else {
-                return Some(Trouble::Answer(
-                    401,
-                    vec![("WWW-Authenticate", realm.clone())],
-                    String::new(),
-                ));
-            };
-            // Each token is good for five requests.
-            let mut used = used.lock().unwrap();
-            let times: &mut u32 = used.entry(shown.to_owned()).or_default();
-            *times += 1;
-            let is_old = shown != newest || *times > 5;
-            if is_old && old == 403 {
-                return Some(refuse(403));
-            }
-            is_old.then(|| {
-                Trouble::Answer(
-                    401,
-                    vec![("WWW-Authenticate", realm.clone())],
-                    String::new(),
-                )
-            })
-        }));
-        let mut kit = Sandbox::new();
-        kit.env("KIT_USERNAME", "ci");
-        kit.env("KIT_PASSWORD", PASSWORD);
-        let name = format!("{}/team/net:1.0", registry.host());
-        pack_large(&kit, &name, SEVERAL_CHUNKS);
-        let output = push(&kit, [&*name, "-vvv"].into_iter().chain(CHUNKS)).exits(0);
-        registry.has_kit("team/net", "1.0");
-        assert!(!output.stderr.contains(PASSWORD) && !output.stderr.contains("Bearer t"));
-        assert!(server.requests().len() > 2, "{output}");
-    }
-}
-
-#[test]
-fn a_helper_is_asked_again_when_what_it_gave_has_ended() {
-    // A password lasts for some requests only, as those of clouds do for some hours.
-    for old in [401, 403] {
-        let used = Mutex::new(HashMap::new());
-        let registry = Uploads::start(with(move |asked, _| {
-            let challenge = vec![("WWW-Authenticate", "Basic realm=x".to_owned())];
-            let Some(shown) = asked.header("authorization") else {
-                return Some(Trouble::Answer(401, challenge, String::new()));
-            };
-            let mut used = used.lock().unwrap();
-            let times: &mut u32 = used.entry(shown.to_owned()).or_default();
-            *times += 1;
-            (*times > 5).then(|| Trouble::Answer(old, challenge, String::new()))
-        }));
-        let (kit, host) = (sandbox(), registry.host());
-        let state = kit.path("asked");
-        let script = format!(
-            "n=; test -r {0} && read n < {0}; echo \"x$n\" > {0}; \
-             echo \"{{\\\"Username\\\":\\\"ci\\\",\\\"Secret\\\":\\\"{PASSWORD}x$n\\\"}}\"",
-            state.display()
-        );
-        helper(&kit, "cloud", &script);
-        let file = kit.home().join("credentials.json");
-        let config = serde_json::json!({"credHelpers": {&host: "cloud"}});
-        std::fs::write(file, config.to_string()).unwrap();
-        let name = format!("{host}/team/net:1.0");
-        pack_large(&kit, &name, SEVERAL_CHUNKS);
-        let output = push(&kit, [&*name, "-vvv"].into_iter().chain(CHUNKS)).exits(0);
-        registry.has_kit("team/net", "1.0");
-        assert!(!output.stderr.contains(PASSWORD), "{output}");
-        let asked = std::fs::read_to_string(&state).unwrap();
-        assert!(asked.trim().len() > 2, "{asked}");
-    }
 }
 
 #[test]
