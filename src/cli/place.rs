@@ -15,7 +15,6 @@ use crate::{
         transfer::Network,
     },
     reference::Reference,
-    store::Store,
 };
 
 /// The flags: flatten them into the arguments of a command.
@@ -32,17 +31,19 @@ pub(crate) struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// Finds a kit and reads its documents.
+    /// Finds a kit for `command` and reads its documents. The local store is opened only if the kit
+    /// is looked for there.
     pub(crate) fn look(
         &self,
         reference: &Reference,
-        store: &Store,
+        command: &'static str,
         context: &Context,
     ) -> Result<(Descriptor, Documents), Failure> {
         let looked = if self.remote {
             look_in_registry(&self.network, reference, context)
         } else {
-            kit::look(store, reference, &context.watcher()).map_err(Failure::from)
+            let store = context.store(command)?;
+            kit::look(&store, reference, &context.watcher()).map_err(Failure::from)
         };
         looked.map_err(|failure| failure.about(reference))
     }

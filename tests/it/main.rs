@@ -37,6 +37,7 @@ mod load; // kits out of image layouts
 mod login; // logins that a registry takes or refuses
 mod login_files; // where logins are kept and found
 mod login_network; // certificates, proxies, retries
+mod look_remote;
 mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`

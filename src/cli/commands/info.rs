@@ -44,8 +44,7 @@ pub(crate) struct Args {
 
 /// Prints what was asked for, a text as it is and everything else as YAML.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let store = context.store("kit info")?;
-    let (_, kit) = args.place.look(&args.reference, &store, context)?;
+    let (_, kit) = args.place.look(&args.reference, "kit info", context)?;
     print(args, &kit.kitfile, context)
 }
 

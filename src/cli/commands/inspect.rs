@@ -54,8 +54,8 @@ struct Document<'a> {
 
 /// Prints the documents of the kit as they are stored, in our indentation.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let store = context.store("kit inspect")?;
-    let (descriptor, kit) = args.place.look(&args.reference, &store, context)?;
+    let command = "kit inspect";
+    let (descriptor, kit) = args.place.look(&args.reference, command, context)?;
     let manifest = &kit.stored.manifest;
     let made = (!kit.config_is_kitfile()).then(|| kit.kitfile.to_config());
     let config = made.is_some().then(|| raw(&kit.config)).transpose()?;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         references: if args.place.remote {
             vec![args.reference.clone().or_latest().to_string()]
         } else {
-            names(&store, descriptor.digest)?
+            names(&context.store(command)?, descriptor.digest)?
         },
         size: size(manifest),
     };

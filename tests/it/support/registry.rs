@@ -98,6 +98,13 @@ impl RealRegistry {
         true
     }
 
+    /// Takes a blob away behind its back.
+    pub(crate) fn lose(&self, digest: &str) {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blob = format!("data/docker/registry/v2/blobs/sha256/{}/{hex}", &hex[..2]);
+        fs::remove_dir_all(self.path(&blob)).unwrap();
+    }
+
     /// Returns a file beside the registry: `ca.pem`, `client.pem`, `client.key`, `log`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
