@@ -86,7 +86,9 @@ fn what_is_asked_of_no_registry_or_not_there_is_told() {
     ] {
         shown += &show(words).to_string();
     }
-    assert_data_eq!(shown, str![[r#"
+    assert_data_eq!(
+        shown,
+        str![[r#"
 [stderr]
 error: can not check remote: team/net:1.0 does not contain registry
 hint: write the registry before it: registry.example/team/net:1.0
@@ -116,7 +118,8 @@ error: `[HOST]/team/net:1.0,2.0` has several tags where one name is needed
 error: the Kitfile has no `model.nothing`: `model` has name, path
 [exit 3]
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]

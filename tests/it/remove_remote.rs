@@ -264,6 +264,8 @@ Removed [HOST]/team/net:1.0 (digest sha256:[DIGEST])
 Removed [HOST]/team/net:prod (digest sha256:[DIGEST])
 Removed [HOST]/team/net:2.0 (digest sha256:[DIGEST])
 [stderr]
+warning: [HOST] removed the kit with its tag [HOST]/team/net:prod, and with any other tag of it
+warning: [HOST] removed the kit with its tag [HOST]/team/net:2.0, and with any other tag of it
 error: [HOST] has no team/net:3.0: unknown (MANIFEST_UNKNOWN)
 hint: check repository and tag; some registries hide what needs a login
 [exit 3]
@@ -363,4 +365,43 @@ fn a_busy_registry_is_asked_again_and_what_went_meanwhile_is_gone() {
     let kit = sandbox();
     let output = remove(&kit, &registry.host(), "@:1.0").exits(0);
     assert!(output.stdout.contains("Removed"), "{output}");
+}
+
+#[test]
+fn a_registry_that_takes_the_kit_with_the_tag_is_told_of() {
+    let documents = {
+        let mut documents = Documents::new();
+        documents.kit("1.0", "net").kit("prod", "net");
+        Mutex::new(documents)
+    };
+    let registry = Fake::start(move |request| {
+        let mut documents = documents.lock().unwrap();
+        if request.method == "DELETE" {
+            documents.untag("1.0");
+            documents.untag("prod");
+            return Answer::new(202);
+        }
+        documents.answer(request)
+    });
+    let kit = sandbox();
+    let host = registry.host();
+    assert_data_eq!(remove(&kit, &host, "@:1.0 --format json"), str![[r#"
+{
+  "dryRun": false,
+  "untagged": [
+    "[HOST]/team/net:1.0"
+  ],
+  "removed": [
+    {
+      "repo": "[HOST]/team/net",
+      "digest": "sha256:[DIGEST]"
+    }
+  ],
+  "mayBeMore": false
+}
+[stderr]
+warning: [HOST] removed the kit with its tag [HOST]/team/net:1.0, and with any other tag of it
+[exit 0]
+
+"#]]);
 }

@@ -40,6 +40,8 @@ pub struct OtherTags {
 pub enum Outcome {
     /// It is gone.
     Removed,
+    /// The tag is gone, and the kit is gone with it.
+    RemovedWhole,
     /// The registry deletes nothing.
     Unsupported,
     /// The registry takes no single tag off; what would go with the kit.
@@ -84,7 +86,13 @@ pub async fn run(repository: &Repository, plan: &Plan, at_once: usize) -> Result
         name(&plan.reference)
     };
     match repository.delete_manifest(&target).await? {
-        Deletion::Done => Ok(Outcome::Removed),
+        Deletion::Done if plan.is_whole => Ok(Outcome::Removed),
+        // Some registries take what the tag names, or what has no tag any more. That they do not
+        // say is no reason to say that it failed.
+        Deletion::Done => match repository.head_manifest(&plan.digest.to_string()).await {
+            Ok(None) => Ok(Outcome::RemovedWhole),
+            Ok(Some(_)) | Err(_) => Ok(Outcome::Removed),
+        },
         Deletion::Unsupported(_) if plan.is_whole => Ok(Outcome::Unsupported),
         Deletion::Unsupported(_) => {
             let others = other_tags(repository, &plan.reference, plan.digest, at_once).await?;

@@ -144,6 +144,21 @@ fn execute(
         let removing = remove::run(&work.repository, &plan, AT_ONCE);
         match network.wait(progress, removing) {
             Ok(Outcome::Removed) => done.push(plan),
+            Ok(Outcome::RemovedWhole) => {
+                progress.warn(&format!(
+                    "{} removed the kit with its tag {}, and with any other tag of it",
+                    work.repository.registry().name(),
+                    plan.reference
+                ));
+                done.push(Plan {
+                    is_whole: true,
+                    others: OtherTags {
+                        may_be_more: false,
+                        ..plan.others
+                    },
+                    ..plan
+                });
+            }
             Ok(Outcome::Unsupported) => failures.push(unsupported(&work.repository)),
             Ok(Outcome::WholeOnly(others)) => {
                 failures.push(whole_only(&work.repository, &plan, &others));
