@@ -306,6 +306,15 @@ impl Error {
         )
     }
 
+    /// Returns the error of the source, if the source of a layer's bytes failed with an `E`.
+    pub fn of_source<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Read(error) => error.get_ref()?.downcast_ref(),
+            Self::Layer { cause, .. } => cause.of_source(),
+            _ => None,
+        }
+    }
+
     /// Tells whether the error, or what caused it, is that content is not what its digest or
     /// size promises.
     pub fn is_damage(&self) -> bool {

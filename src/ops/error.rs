@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use super::remote::registry_of;
 use crate::{archive, credentials, digest::Digest, filter, kitfile, oci, registry, store};
 
 /// A failure of an operation.
@@ -304,6 +305,22 @@ pub enum Error {
         /// What is wrong with it.
         damage: store::Damage,
     },
+}
+
+impl Error {
+    /// Tells whether all that is wrong is that a kit is not in the store, and whether its name leads
+    /// to a registry that may have it.
+    pub fn is_elsewhere(&self) -> bool {
+        let missing = match self {
+            Self::Store(store::Error::NotFound { reference, .. }) => Some(reference),
+            Self::Chain(error) => match &**error {
+                super::chain::ChainError::Missing { parent, .. } => Some(parent),
+                _ => None,
+            },
+            _ => None,
+        };
+        missing.is_some_and(|reference| registry_of(reference).is_some())
+    }
 }
 
 impl From<super::chain::ChainError> for Error {

@@ -1,5 +1,5 @@
-//! A kit as the store holds it: its manifest, its Kitfile, and which layer belongs to which
-//! element of the Kitfile.
+//! A kit as the store or a registry holds it: its manifest, its Kitfile, and which layer belongs to
+//! which element of the Kitfile.
 
 use std::{io::Read, sync::Arc};
 
@@ -17,10 +17,11 @@ use crate::{
     oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, annotation},
     progress::{Progress, Silent},
     reference::Reference,
+    registry::Repository,
     store::{ReadLock, Store, StoredManifest},
 };
 
-/// A kit in the store, none of whose blobs is deleted while this lives.
+/// A kit that can be read.
 #[derive(Debug)]
 pub struct Kit {
     /// The name it was asked for by.
@@ -35,11 +36,51 @@ pub struct Kit {
     pub carried: Option<Vec<u8>>,
     /// Its layers in the order of the manifest.
     pub layers: Vec<Layer>,
-    // One lock for all kits that are open at once: who holds it must not ask for it again.
-    _lock: Arc<ReadLock>,
+    /// Where its blobs are.
+    pub place: Place,
+}
+
+/// Where the blobs of a kit are.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In the store, where none of them is deleted while this lives. There is one lock for all kits
+    /// that are open at once: who holds it must not ask for it again.
+    Store(Arc<ReadLock>),
+    /// In a repository of a registry.
+    Registry(Repository),
 }
 
 impl Kit {
+    /// Returns the kit that these documents make.
+    pub(super) fn assemble(
+        reference: &Reference,
+        descriptor: Descriptor,
+        documents: Documents,
+        place: Place,
+    ) -> Result<Self, Error> {
+        let Documents {
+            stored,
+            kitfile,
+            carried,
+            diff_ids,
+            ..
+        } = documents;
+        let manifest = stored.manifest;
+        let layers = match &diff_ids {
+            None => match_layers(reference, &manifest, &kitfile)?,
+            Some(diff_ids) => modelpack::match_layers(reference, &manifest, &kitfile, diff_ids)?,
+        };
+        Ok(Self {
+            reference: reference.clone(),
+            descriptor,
+            manifest,
+            kitfile,
+            carried,
+            layers,
+            place,
+        })
+    }
+
     /// Returns the text of the Kitfile: as the kit carries it, else written out.
     pub fn kitfile_text(&self) -> Vec<u8> {
         let carried = self.carried.clone();
@@ -276,27 +317,8 @@ pub(super) fn open_locked(
     progress: &dyn Progress,
 ) -> Result<Kit, Error> {
     let descriptor = store.resolve(reference, progress)?.descriptor;
-    let Documents {
-        stored,
-        kitfile,
-        carried,
-        diff_ids,
-        ..
-    } = documents(store, reference, &descriptor)?;
-    let manifest = stored.manifest;
-    let layers = match &diff_ids {
-        None => match_layers(reference, &manifest, &kitfile)?,
-        Some(diff_ids) => modelpack::match_layers(reference, &manifest, &kitfile, diff_ids)?,
-    };
-    Ok(Kit {
-        reference: reference.clone(),
-        descriptor,
-        manifest,
-        kitfile,
-        carried,
-        layers,
-        _lock: lock,
-    })
+    let documents = documents(store, reference, &descriptor)?;
+    Kit::assemble(reference, descriptor, documents, Place::Store(lock))
 }
 
 /// Gives each layer of the manifest its element of the Kitfile: by digest where the config has

@@ -20,7 +20,9 @@ pub mod remote;
 mod reuse;
 pub mod save;
 pub mod status;
+pub mod stream;
 pub mod transfer;
 pub mod unpack;
+mod walk;
 
 pub use error::Error;

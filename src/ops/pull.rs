@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::HashSet, slice, sync::Arc};
 use super::{
     Error,
     chain::{self, ChainError, Child},
+    remote::{Remote, needs_registry},
     transfer::{Moved, Network, Transfer},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     progress::Progress,
     reference::{self, Reference},
     registry::{
-        self, Fetched, Registry, Repository,
+        self, Fetched, Repository,
         download::{self, Downloads},
     },
     store::{Presence, Store, Trust, Writer},
@@ -137,7 +138,7 @@ impl Puller<'_> {
     /// Fetches the documents of a kit.
     fn look(&self, reference: &Reference) -> Result<Planned, Error> {
         let reference = reference.clone().or_latest();
-        let repository = self.registries.repository(with_registry(&reference)?)?;
+        let repository = self.registries.repository(needs_registry(&reference)?)?;
         let wanted = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
@@ -170,7 +171,13 @@ impl Puller<'_> {
     /// Returns `kit` and the parents it has, the nearest first.
     fn with_parents(&self, kit: Planned) -> Result<Vec<Planned>, Error> {
         let (name, descriptor) = (kit.reference.clone(), kit.fetched.descriptor.clone());
-        let (kitfile, first) = (kit.kitfile.clone(), kit.repository.clone());
+        let (kitfile, first) = (kit.kitfile.clone(), name.repository().cloned());
+        let remote = Remote {
+            network: self.network,
+            registries: self.registries,
+            parent_registries: &self.options.parent_registries,
+            progress: self.progress,
+        };
         let child = Child {
             names: slice::from_ref(&name),
             descriptor: Some(&descriptor),
@@ -178,7 +185,8 @@ impl Puller<'_> {
         };
         let kits = RefCell::new(vec![kit]);
         let followed = chain::follow(child, &|parent| {
-            self.check_registry(first.registry(), parent)?;
+            needs_registry(parent)?;
+            remote.check_parent(first.as_ref(), parent)?;
             self.progress
                 .status(&format!("Pulling {parent}, its parent"));
             let planned = self.look(parent)?;
@@ -199,30 +207,6 @@ impl Puller<'_> {
             Err(error) => return Err(error),
         }
         Ok(kits.into_inner())
-    }
-
-    /// Refuses registries that whoever made the kit should not be able to send us to. `first` is
-    /// the kit's own.
-    fn check_registry(&self, first: &Registry, parent: &Reference) -> Result<(), Error> {
-        let name = with_registry(parent)?;
-        let other = name.registry().unwrap_or_default();
-        if other == first.name() {
-            return Ok(());
-        }
-        let refuse = |is_private| Error::ParentElsewhere {
-            parent: parent.to_string(),
-            registry: other.to_owned(),
-            is_private,
-        };
-        let repository = self.registries.repository(name)?;
-        if repository.registry().is_private() && !first.is_private() {
-            return Err(refuse(true));
-        }
-        let is_allowed = self.options.parent_registries.iter().any(|it| it == other);
-        if is_allowed || self.registries.has_login(name)? {
-            return Ok(());
-        }
-        Err(refuse(false))
     }
 
     /// Brings the rest of a kit into the store, and names it.
@@ -305,15 +289,6 @@ impl Puller<'_> {
     }
 }
 
-/// Returns where a kit is looked for.
-fn with_registry(reference: &Reference) -> Result<&reference::Repository, Error> {
-    let name = reference.repository();
-    name.filter(|name| name.registry().is_some())
-        .ok_or_else(|| Error::NoRegistry {
-            reference: reference.to_string(),
-        })
-}
-
 fn names_no_registry(error: &ChainError) -> bool {
     let ChainError::Unusable { source, .. } = error else {
         return false;
@@ -358,7 +333,7 @@ fn check_space(writer: &Writer<'_>, kits: &[Planned]) -> Result<(), Error> {
 }
 
 /// Returns what an artifact with a config of this type is, which is not that of a kit.
-fn what_it_is(media_type: &str) -> String {
+pub(super) fn what_it_is(media_type: &str) -> String {
     match media_type {
         "application/vnd.oci.image.config.v1+json"
         | "application/vnd.docker.container.image.v1+json" => {

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often those who wait look whether they still should.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// The most threads that wait for sockets; decrypting is their work, too.
 const MOST_THREADS: usize = 4;
 
@@ -50,7 +50,7 @@ impl Network {
         Ok(Self(Some(runtime.map_err(Error::Threads)?)))
     }
 
-    fn runtime(&self) -> &Runtime {
+    pub(super) fn runtime(&self) -> &Runtime {
         self.0.as_ref().expect("it is taken only when it ends")
     }
 

@@ -1,6 +1,7 @@
 //! Takes a kit, or the wanted part of it, out into a directory.
 
 use std::{
+    collections::{HashSet, VecDeque},
     fs::File,
     io::{self, Read},
     num::NonZeroUsize,
@@ -12,17 +13,20 @@ use super::{
     Error,
     chain::Family,
     files,
-    kit::{Kit, Layer, noun},
+    kit::{Kit, Layer, Place, noun},
+    stream::{Stream, Streams},
 };
 use crate::{
     archive::{
-        ready,
+        self, ready,
         unpack::{self, Existing, Shape, Stored, Unpack},
     },
+    digest::Digest,
     filter::{Filter, PathGlobs, Type},
     kitfile::Section,
     progress::Progress,
     reference::Reference,
+    registry,
     store::{self, Store},
 };
 
@@ -78,19 +82,39 @@ fn is_below(path: &Path, folder: &Path) -> bool {
     absolute(path).starts_with(absolute(folder))
 }
 
+/// Where layers come from.
+pub struct Sources<'s> {
+    /// What is here.
+    pub store: &'s Store,
+    /// What reads the rest out of registries; `None` if all is here.
+    pub streams: Option<Streams<'s>>,
+}
+
+impl<'s> Sources<'s> {
+    /// Begins to read a layer out of a registry; `None` if it is to be found in the store.
+    pub(super) fn stream(&self, wanted: &Wanted) -> Option<Stream<'s>> {
+        let streams = self.streams.as_ref()?;
+        match &wanted.place {
+            Place::Store(_) => None,
+            Place::Registry(repository) => Some(streams.open(repository, &wanted.layer.descriptor)),
+        }
+    }
+}
+
 /// Unpacks a kit and the model out of its parents, in one go: nothing gets its name if anything of
 /// any of them is in the way. Layers that held stay although another one failed; a second run
 /// completes.
 pub fn run(
     family: &Family,
-    store: &Store,
+    sources: &Sources<'_>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let kit = &family.kit;
     let mut selection = select(family, options)?;
     if !options.globs.is_everything() {
-        files::retain_selected(&mut selection.layers, store, &options.globs, progress)?;
+        let layers = &mut selection.layers;
+        files::retain_selected(layers, sources.store, &options.globs, progress)?;
         if selection.layers.is_empty() && !selection.kitfile {
             return Err(no_file(kit)); // Before there is a target for nothing.
         }
@@ -101,7 +125,7 @@ pub fn run(
             existing: options.existing,
             threads: options.threads,
             link: options.link,
-            limits: *store.limits(),
+            limits: *sources.store.limits(),
         },
         progress,
     )?;
@@ -114,7 +138,8 @@ pub fn run(
         matched.fetch_add(wanted.into(), Ordering::Relaxed);
         wanted
     };
-    for wanted_layer in &selection.layers {
+    let mut ahead = Ahead::new(sources, &selection.layers)?;
+    for (position, wanted_layer) in selection.layers.iter().enumerate() {
         // Layers are said to be unpacked only if something of them is.
         let label = wanted_layer.label();
         let say = || progress.status(&format!("Unpacking {label}"));
@@ -122,15 +147,32 @@ pub fn run(
         if options.globs.is_everything() {
             say();
         }
-        let source = source(store, &wanted_layer.layer, label.clone());
-        unpack.layer(source, &|path: &[u8]| {
+        let select = |path: &[u8]| {
             let wanted = wanted(path);
             if wanted && !said.swap(true, Ordering::Relaxed) {
                 say();
             }
             wanted
-        })?;
+        };
+        let source = ahead.source(position, label.clone());
+        let is_far = matches!(source.read, Blob::Far(_));
+        if unpack.layer(source, &select)?.held || !is_far {
+            continue;
+        }
+        if unpack.failure().is_some_and(archive::Error::is_damage) {
+            progress.warn(&format!(
+                "what came for {label} is something else: it is fetched once more"
+            ));
+            unpack.forgive();
+            unpack.layer(ahead.source(position, label.clone()), &select)?;
+        }
+        // A blob that is not there says nothing about the others.
+        let lost = unpack.failure().and_then(archive::Error::of_source);
+        if lost.is_some_and(|lost| !matches!(lost, registry::Error::NoBlob { .. })) {
+            break;
+        }
     }
+    drop(ahead);
     if matched.into_inner() == 0 && !options.globs.is_everything() {
         return Err(no_file(kit));
     }
@@ -167,9 +209,16 @@ pub struct Wanted {
     pub layer: Layer,
     /// The parent it belongs to; `None` for one of the kit's own.
     pub parent: Option<Reference>,
+    /// Where its blob is.
+    pub place: Place,
 }
 
 impl Wanted {
+    /// Tells whether its kit is in a registry.
+    pub const fn is_far(&self) -> bool {
+        matches!(self.place, Place::Registry(_))
+    }
+
     /// Returns what the layer is called, with the kit that it comes from if that is a parent.
     fn label(&self) -> String {
         let label = describe(&self.layer);
@@ -189,14 +238,11 @@ pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
             layers.extend(of_parent.map(|layer| Wanted {
                 layer,
                 parent: Some(parent.reference.clone()),
+                place: parent.place.clone(),
             }));
         }
     }
-    let own = select_layers(&family.kit, &options.filter).into_iter();
-    layers.extend(own.map(|layer| Wanted {
-        layer,
-        parent: None,
-    }));
+    layers.extend(own_layers(&family.kit, &options.filter));
     let kitfile = options.filter.selects_kitfile();
     if layers.is_empty() && !kitfile {
         let models = family
@@ -214,6 +260,19 @@ pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
     Ok(Selection {
         kitfile: kitfile && options.globs.selects(KITFILE.as_bytes()),
         layers,
+    })
+}
+
+/// Returns the layers of the kit itself that `filter` selects.
+pub(super) fn own_layers<'k>(
+    kit: &'k Kit,
+    filter: &Filter,
+) -> impl Iterator<Item = Wanted> + use<'k> {
+    let layers = select_layers(kit, filter).into_iter();
+    layers.map(|layer| Wanted {
+        layer,
+        parent: None,
+        place: kit.place.clone(),
     })
 }
 
@@ -239,15 +298,17 @@ pub fn describe(layer: &Layer) -> String {
 
 /// The bytes of a blob, or why there are none. What is gone or cut off is found when it is
 /// opened, what was changed when it is read; either way the other layers are unpacked.
-enum Blob {
+enum Blob<'s> {
     Open(File),
+    Far(Stream<'s>),
     Unusable(Option<store::Error>),
 }
 
-impl Read for Blob {
+impl Read for Blob<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Open(file) => file.read(buffer),
+            Self::Far(stream) => stream.read(buffer),
             Self::Unusable(why) => Err(match why.take() {
                 Some(why) => io::Error::other(why),
                 None => io::ErrorKind::BrokenPipe.into(),
@@ -256,7 +317,92 @@ impl Read for Blob {
     }
 }
 
-fn source(store: &Store, layer: &Layer, label: String) -> unpack::Layer<Blob> {
+/// The layers in their order, those of registries begun before their turn.
+struct Ahead<'s> {
+    sources: &'s Sources<'s>,
+    layers: &'s [Wanted],
+    /// Blobs of kits in registries that the store has all the same.
+    here: HashSet<Digest>,
+    /// What comes already, with its place in the order.
+    begun: VecDeque<(usize, Stream<'s>)>,
+    /// The first layer that was not looked at.
+    next: usize,
+}
+
+impl<'s> Ahead<'s> {
+    fn new(sources: &'s Sources<'s>, layers: &'s [Wanted]) -> Result<Self, Error> {
+        let far = layers.iter().filter(|wanted| wanted.is_far());
+        let far: Vec<_> = far.map(|wanted| &wanted.layer.descriptor).collect();
+        let here = if far.is_empty() {
+            HashSet::new()
+        } else {
+            sources.store.unchanged(far)?
+        };
+        Ok(Self {
+            sources,
+            layers,
+            here,
+            begun: VecDeque::new(),
+            next: 0,
+        })
+    }
+
+    /// Returns the layer at `position`, and begins with those after it.
+    fn source(&mut self, position: usize, label: String) -> unpack::Layer<Blob<'s>> {
+        let wanted = &self.layers[position];
+        let (read, stored) = match self.stream(position) {
+            Some(stream) => (Blob::Far(stream), None),
+            None => open(self.sources.store, &wanted.layer),
+        };
+        source(&wanted.layer, label, read, stored)
+    }
+
+    fn stream(&mut self, position: usize) -> Option<Stream<'s>> {
+        let mine = match self.begun.front() {
+            Some((begun, _)) if *begun == position => self.begun.pop_front(),
+            _ => None,
+        };
+        let mine = mine.map(|(_, stream)| stream);
+        // Read once more, or the first of all.
+        let mine = mine.or_else(|| self.open(position));
+        self.next = self.next.max(position + 1);
+        let most = self.sources.streams.as_ref().map_or(0, Streams::at_once);
+        while self.begun.len() + 1 < most && self.next < self.layers.len() {
+            if let Some(stream) = self.open(self.next) {
+                self.begun.push_back((self.next, stream));
+            }
+            self.next += 1;
+        }
+        mine
+    }
+
+    fn open(&self, position: usize) -> Option<Stream<'s>> {
+        let wanted = &self.layers[position];
+        if self.here.contains(&wanted.layer.descriptor.digest) {
+            return None;
+        }
+        self.sources.stream(wanted)
+    }
+}
+
+fn open<'s>(store: &Store, layer: &Layer) -> (Blob<'s>, Option<Stored>) {
+    let descriptor = &layer.descriptor;
+    match store.open_blob(&descriptor.digest, descriptor.size) {
+        Ok(file) => {
+            let path = store.blob_path(&descriptor.digest);
+            let stored = file.try_clone().ok().map(|file| Stored { file, path });
+            (Blob::Open(file), stored)
+        }
+        Err(why) => (Blob::Unusable(Some(why)), None),
+    }
+}
+
+fn source<'s>(
+    layer: &Layer,
+    label: String,
+    read: Blob<'s>,
+    stored: Option<Stored>,
+) -> unpack::Layer<Blob<'s>> {
     let descriptor = &layer.descriptor;
     let shape = if layer.layer_type.encoding.is_raw() {
         Shape::Raw {
@@ -265,14 +411,6 @@ fn source(store: &Store, layer: &Layer, label: String) -> unpack::Layer<Blob> {
         }
     } else {
         Shape::Tar
-    };
-    let (read, stored) = match store.open_blob(&descriptor.digest, descriptor.size) {
-        Ok(file) => {
-            let path = store.blob_path(&descriptor.digest);
-            let stored = file.try_clone().ok().map(|file| Stored { file, path });
-            (Blob::Open(file), stored)
-        }
-        Err(why) => (Blob::Unusable(Some(why)), None),
     };
     unpack::Layer {
         label,

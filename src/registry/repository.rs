@@ -1,6 +1,6 @@
 //! One repository of a registry: its manifests and blobs, looked at and fetched.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
@@ -50,6 +50,13 @@ impl Action {
 pub struct Repository {
     registry: Arc<Registry>,
     path: String,
+}
+
+// Shown by its name alone: a registry holds what is secret.
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
 }
 
 impl Repository {

@@ -63,6 +63,7 @@ mod support; // the sandbox and what tests are built from
 mod tag; // giving names
 mod unpack; // `kit unpack`
 mod unpack_output; // what unpack prints for programs
+mod unpack_remote; // out of a registry, without the store
 mod verify; // finding and setting aside damage
 
 #[path = "../fuzz/invariants/mod.rs"]

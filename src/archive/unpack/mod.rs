@@ -228,6 +228,16 @@ impl<'p> Unpack<'p> {
         }
     }
 
+    /// Returns what is wrong with the last of the layers that failed.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failures.last().map(|failure| &failure.cause)
+    }
+
+    /// Forgets the last of the layers that failed: it will be read once more.
+    pub fn forgive(&mut self) {
+        self.failures.pop();
+    }
+
     /// Ends the run: moves what was staged to its names and makes it durable.
     ///
     /// If anything in the target is in the way, nothing is moved, and the error lists all of

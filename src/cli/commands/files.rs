@@ -20,6 +20,7 @@ use crate::{
         self,
         files::{self, File},
         kit::{self, Layer, noun},
+        unpack::Sources,
     },
     reference::Reference,
 };
@@ -73,12 +74,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         tell_model_elsewhere(&kit.kitfile, context);
     }
 
+    let sources = Sources {
+        store: &store,
+        streams: None,
+    };
     let mut out = std::io::BufWriter::with_capacity(64 << 10, context.ui.stream());
     let mut count = 0_u64;
     let mut failure = None;
     let listed = files::list(
         &kit,
-        &store,
+        &sources,
         &filter,
         &globs,
         &progress,

@@ -12,21 +12,29 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
+        network::{NetworkArgs, TransferArgs},
         parents::ParentRow,
-        values::{References, references},
+        values::{self, References, references},
     },
     digest::Digest,
     filter::{Filter, PathGlobs, Type},
     ops::{
+        self,
         chain::{self, Family},
         files, kit,
-        unpack::{self, Options},
+        remote::Remote,
+        stream::Streams,
+        transfer::Network,
+        unpack::{self, Options, Sources},
     },
     origins::Event,
     reference::Reference,
 };
 
 /// Take a kit, or a part of it, out into a directory
+///
+/// A kit that is not in the local store is read from the registry that its name begins with: what
+/// is wanted of it goes straight into the directory, checked, and nothing stays in the store.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Take everything out into this directory", "kit unpack team/net:1.0"),
@@ -34,6 +42,7 @@ use crate::{
     ("Take the model and the docs", "kit unpack team/net:1.0 -d out --filter model,docs"),
     ("Take files by their path", "kit unpack team/net:1.0 -d out --include 'data/**.csv'"),
     ("See what would be written", "kit unpack team/net:1.0 --dry-run"),
+    ("Take one dataset out of a registry, and nothing else", "kit unpack registry.example/team/net:1.0 --filter datasets:train -d data"),
 ]))]
 #[expect(
     clippy::struct_excessive_bools,
@@ -92,10 +101,17 @@ pub(crate) struct Args {
     /// Take the docs (older form of --filter docs)
     #[arg(long, hide = true)]
     docs: bool,
+    /// Let the kit take its model from a kit on this registry, too; may be repeated
+    #[arg(long, value_name = "HOST", value_parser = values::registry)]
+    allow_parent: Vec<String>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 #[derive(Serialize)]
@@ -137,9 +153,40 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let store = context.store_within("kit unpack", &args.limits.moved)?;
     let progress = context.progress();
-    let family = chain::open(&store, &reference, &options.filter, &progress)?;
+    let network;
+    let access;
+    let (family, streams) = match chain::open(&store, None, &reference, &options.filter, &progress)
+    {
+        Err(error) if error.is_elsewhere() => {
+            let stall = args.transfer.stall_timeout;
+            access = args.network.access(&reference, stall, context)?;
+            network = Network::new()?;
+            let remote = Remote {
+                network: &network,
+                registries: &access,
+                parent_registries: &args.allow_parent,
+                progress: &progress,
+            };
+            let family = chain::open(
+                &store,
+                Some(&remote),
+                &reference,
+                &options.filter,
+                &progress,
+            )?;
+            let concurrency = args.transfer.concurrency.get();
+            let download = args.transfer.download();
+            let streams = Streams::new(&network, download, concurrency, &progress);
+            (family, Some(streams))
+        }
+        family => (family?, None),
+    };
+    let sources = Sources {
+        store: &store,
+        streams,
+    };
     if args.dry_run {
-        return list(args, &family, &store, &options, context, &progress);
+        return list(args, &family, &sources, &options, context, &progress);
     }
     context.ui.status(format_args!(
         "Unpacking to {}",
@@ -147,8 +194,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .unwrap_or_else(|_| args.dir.clone())
             .display()
     ));
-    let report = unpack::run(&family, &store, &options, &progress)?;
-    drop(progress);
+    let report = unpack::run(&family, &sources, &options, &progress).map_err(|error| {
+        let is_damage = matches!(&error, ops::Error::Archive(error) if error.is_damage());
+        let mut failure = Failure::from(error);
+        if is_damage && sources.streams.is_some() {
+            // Nothing of it is in the store, where it could be mended.
+            failure.hints = vec![
+                "what the registry holds, or something on the way, is not as it was pushed"
+                    .to_owned(),
+            ];
+        }
+        failure
+    })?;
+    drop(sources);
     remember(&reference, &family.kit, &options, &report, context);
     if args.link && !report.layers.iter().any(kit::Layer::can_be_linked) {
         context
@@ -260,7 +318,7 @@ fn summary(files: &Files) -> String {
 fn list(
     args: &Args,
     family: &Family,
-    store: &crate::store::Store,
+    sources: &Sources<'_>,
     options: &Options,
     context: &Context,
     progress: &dyn crate::progress::Progress,
@@ -272,21 +330,27 @@ fn list(
         let size = kit.kitfile_text().len() as u64;
         found.push((unpack::KITFILE.to_owned(), size));
     }
-    let layers: Vec<_> = selection.layers.into_iter().map(|it| it.layer).collect();
-    files::list_layers(&layers, store, &options.globs, progress, &mut |_, file| {
-        // A Kitfile among the files is the one that is listed already.
-        let again = file.path == unpack::KITFILE.as_bytes()
-            && found
-                .first()
-                .is_some_and(|(path, _)| path == unpack::KITFILE);
-        if !file.is_folder && !again {
-            found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
-        }
-        Ok(())
-    })?;
+    let layers = selection.layers;
+    files::list_layers(
+        &layers,
+        sources,
+        &options.globs,
+        progress,
+        &mut |_, file| {
+            // A Kitfile among the files is the one that is listed already.
+            let again = file.path == unpack::KITFILE.as_bytes()
+                && found
+                    .first()
+                    .is_some_and(|(path, _)| path == unpack::KITFILE);
+            if !file.is_folder && !again {
+                found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
+            }
+            Ok(())
+        },
+    )?;
     if found.is_empty() {
         let reference = kit.reference.to_string();
-        return Err(crate::ops::Error::NoFile { reference }.into());
+        return Err(ops::Error::NoFile { reference }.into());
     }
     let document = || -> serde_json::Value {
         let files = found

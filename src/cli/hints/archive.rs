@@ -1,6 +1,6 @@
 //! What goes wrong while directories are packed or unpacked.
 
-use std::io;
+use std::error::Error;
 
 use super::{HEAL, io_kind, write_kind};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         ui::output_failure,
     },
     limits::{EXPANSION, TAR_FILES, WINDOW},
-    store,
+    registry, store,
 };
 
 /// What can be done about a layer whose bytes are those that were packed.
@@ -45,7 +45,7 @@ impl From<archive::Error> for Failure {
                     "move that away, or unpack elsewhere with -d DIR"
                 })
             }
-            E::Layer { cause, .. } if matches!(**cause, E::Read(_)) => unreadable(&error, cause),
+            E::Layer { cause, .. } if matches!(**cause, E::Read(_)) => unreadable(error),
             E::Layer { cause, .. } if matches!(**cause, E::Expands { .. } | E::Window { .. }) => {
                 over(plain(Kind::Limit), cause)
             }
@@ -112,16 +112,29 @@ fn over(failure: Failure, cause: &archive::Error) -> Failure {
     }
 }
 
-/// Returns the failure of a layer whose bytes `cause` kept from being read.
-fn unreadable(error: &archive::Error, cause: &archive::Error) -> Failure {
-    let source = std::error::Error::source(cause).and_then(|it| it.downcast_ref::<io::Error>());
-    let store = source.and_then(|it| it.get_ref()?.downcast_ref());
-    match store {
-        Some(store::Error::Damaged { .. } | store::Error::Missing { .. }) => {
-            Failure::of(Kind::Damaged, error).hint(HEAL)
-        }
-        _ => Failure::of(source.map_or(Kind::Failed, io_kind), error),
+/// Returns the failure of a layer whose bytes cannot be read.
+fn unreadable(error: archive::Error) -> Failure {
+    if let Some(store::Error::Damaged { .. } | store::Error::Missing { .. }) = error.of_source() {
+        return Failure::of(Kind::Damaged, &error).hint(HEAL);
     }
+    let mut plain = Failure::of(Kind::Failed, &error);
+    let archive::Error::Layer { cause, .. } = error else {
+        return plain;
+    };
+    let archive::Error::Read(source) = *cause else {
+        return plain;
+    };
+    let kind = io_kind(&source);
+    let Some(Ok(lost)) = source.into_inner().map(<dyn Error + Send + Sync>::downcast) else {
+        plain.kind = kind;
+        return plain;
+    };
+    // The kind of failure, and what can be done, are those of the cause.
+    let lost: registry::Error = *lost;
+    let mut failure = Failure::from(lost);
+    let cause = std::mem::replace(&mut failure.message, plain.message);
+    failure.causes.insert(0, cause);
+    failure
 }
 
 /// Returns the failure of a message with several lines: the first is the message.

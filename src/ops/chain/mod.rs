@@ -10,11 +10,12 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{
     Error,
     kit::{self, Kit},
+    remote::Remote,
 };
 use crate::{
     filter::{Filter, Type},
@@ -107,7 +108,7 @@ pub fn in_store(
     })
 }
 
-/// A kit and those it takes its model from, none of whose blobs is deleted while this lives.
+/// A kit and those it takes its model from.
 #[derive(Debug)]
 pub struct Family {
     /// The kit that was asked for.
@@ -124,16 +125,31 @@ impl Family {
     }
 }
 
-/// Opens the kit that `reference` names and, if `filter` wants something of a model, its parents.
+/// Opens the kit that `reference` names and, if `filter` wants something of a model, its parents:
+/// each in the store, or for want of it there where `remote` leads to.
 pub fn open(
     store: &Store,
+    remote: Option<&Remote<'_>>,
     reference: &Reference,
     filter: &Filter,
     progress: &dyn Progress,
 ) -> Result<Family, Error> {
     let lock = Arc::new(store.reader(progress)?);
-    let kit = kit::open_locked(store, reference, Arc::clone(&lock), progress)?;
-    let mut parents = Vec::new();
+    let here = |reference: &Reference| {
+        let opened = kit::open_locked(store, reference, Arc::clone(&lock), progress);
+        match (opened, remote) {
+            (Err(error), Some(remote)) if error.is_elsewhere() => Ok(Err(remote)),
+            (opened, _) => opened.map(Ok),
+        }
+    };
+    let kit = match here(reference)? {
+        Ok(kit) => kit,
+        Err(remote) => {
+            remote.tell(reference);
+            remote.open(reference)?
+        }
+    };
+    let parents = RefCell::new(Vec::new());
     if Family::parents_filter(filter).is_some() {
         let names = [reference.clone().or_latest()];
         let child = Child {
@@ -141,16 +157,21 @@ pub fn open(
             descriptor: Some(&kit.descriptor),
             kitfile: &kit.kitfile,
         };
-        let found = in_store(store, child, progress)?;
-        for position in 0..found.len() {
-            let parent = &found[position];
-            let opened = kit::open_locked(store, &parent.reference, Arc::clone(&lock), progress);
-            parents.push(opened.map_err(|error| {
-                let chain = shown(&names, &found[..position], &parent.reference);
-                not_found(&parent.reference, chain, error)
-            })?);
-        }
+        follow(child, &|parent| {
+            let opened = match here(parent)? {
+                Ok(kit) => kit,
+                Err(remote) => {
+                    remote.check_parent(reference.repository(), parent)?;
+                    remote.tell(parent);
+                    remote.open(parent)?
+                }
+            };
+            let found = (opened.descriptor.clone(), opened.kitfile.clone());
+            parents.borrow_mut().push(opened);
+            Ok(found)
+        })?;
     }
+    let parents = parents.into_inner();
     Ok(Family { kit, parents })
 }
 

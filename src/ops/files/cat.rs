@@ -6,7 +6,7 @@ use std::{
     ops::ControlFlow::{Break, Continue},
 };
 
-use super::{BLOCK, File, has_headers, headers, is_below, open, walk};
+use super::{File, has_headers, headers, is_below};
 use crate::{
     archive::{self, decompress::Compression},
     digest::{Digest, Hasher},
@@ -15,6 +15,7 @@ use crate::{
         Error,
         kit::{Kit, Layer},
         unpack::KITFILE,
+        walk::{BLOCK, open, walk},
     },
     progress::Progress,
     store::{self, Store},

@@ -1,10 +1,14 @@
-//! Kits in a registry: looked at without being fetched, listed, removed.
+//! Kits in a registry: looked at and read without being fetched, listed, removed.
 
 mod bounded;
 pub mod list;
 pub mod remove;
+mod way;
 
 use std::collections::HashMap;
+
+pub(super) use way::needs_registry;
+pub use way::{Remote, registry_of};
 
 use super::{Error, diff::Side, kit::Documents};
 use crate::{

@@ -13,9 +13,10 @@ use crate::{
     kitfile::Entry,
     oci::{Encoding, annotation},
     ops::{
-        Error, files,
+        Error,
         kit::{Kit, Layer},
         reuse::{Reuse, Wanted, Writing},
+        walk,
     },
     progress::{Meter, Progress},
     store::Store,
@@ -138,7 +139,7 @@ impl Comparison<'_, '_> {
         }
         let mut listing = Listing::default();
         // Read to its end, and checked there.
-        files::walk(layer, self.store, self.progress, &mut |file, _, content| {
+        walk::walk(layer, self.store, self.progress, &mut |file, _, content| {
             listing.push(Item {
                 path: &file.path,
                 mode: u16::try_from(file.mode & 0o7777).expect("12 bits fit 16"),

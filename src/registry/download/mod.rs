@@ -7,12 +7,14 @@
 //! is silent, drips, or takes much longer than others do, is asked for again on a new connection.
 //! Where a registry redirects to other storage, that storage is asked directly until it refuses.
 
+mod connections;
 mod gaps;
 mod pace;
+mod watch;
+mod window;
 
 use std::{
     ops::Range,
-    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{SendError, Sender},
@@ -22,9 +24,9 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use super::{
@@ -32,11 +34,14 @@ use super::{
     repository::{BlobBody, Repository},
 };
 use crate::{
-    http::{self, Reason, Url},
+    http::{self, Url},
     oci::Descriptor,
 };
+use connections::{Connection, Connections};
 use gaps::Gaps;
 use pace::{Limit, Pace};
+use watch::Watch;
+pub use window::Window;
 
 /// Bytes that came and are not written yet, over all blobs.
 const ROOM: usize = 8 << 20;
@@ -72,8 +77,8 @@ pub struct Piece {
     pub offset: u64,
     /// The bytes.
     pub bytes: Bytes,
-    /// Nothing more comes than there is room for until pieces are dropped.
-    _room: OwnedSemaphorePermit,
+    /// Nothing more comes than there is room for until pieces are dropped; a window needs no room.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Downloads {
@@ -98,12 +103,37 @@ impl Downloads {
         missing: Vec<Range<u64>>,
         pieces: Sender<Piece>,
     ) -> Result<(), Error> {
+        self.run(repository, blob, missing, pieces, None).await
+    }
+
+    /// Fetches all of `blob` for someone who reads it in order: as [`Self::fetch`], but nothing
+    /// comes that is further ahead of the reader than `window` reaches.
+    pub async fn fetch_ahead(
+        self: Arc<Self>,
+        repository: Repository,
+        blob: Descriptor,
+        window: Arc<Window>,
+        pieces: Sender<Piece>,
+    ) -> Result<(), Error> {
+        let all = std::iter::once(0..blob.size).collect();
+        self.run(repository, blob, all, pieces, Some(window)).await
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        repository: Repository,
+        blob: Descriptor,
+        missing: Vec<Range<u64>>,
+        pieces: Sender<Piece>,
+        window: Option<Arc<Window>>,
+    ) -> Result<(), Error> {
         let missing = Gaps::new(missing);
         let transfer = Arc::new(Transfer {
             downloads: self,
             repository,
             blob,
             pieces,
+            window,
             open: Mutex::new(missing.clone()),
             missing: Mutex::new(missing),
             moved: Mutex::default(),
@@ -127,46 +157,14 @@ impl Downloads {
     }
 }
 
-/// How many connections are in use.
-#[derive(Default)]
-struct Connections {
-    used: Mutex<usize>,
-    returned: Notify,
-}
-
-/// The right to use one connection.
-struct Connection<'c>(&'c Connections);
-
-impl Connections {
-    async fn take(&self, most: impl Fn() -> usize) -> Connection<'_> {
-        loop {
-            let returned = self.returned.notified();
-            {
-                let mut used = lock(&self.used);
-                if *used < most() {
-                    *used += 1;
-                    return Connection(self);
-                }
-            }
-            returned.await;
-        }
-    }
-}
-
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.used) -= 1;
-        // All: there may be room for more than one now.
-        self.0.returned.notify_waiters();
-    }
-}
-
 /// One blob on its way.
 struct Transfer {
     downloads: Arc<Downloads>,
     repository: Repository,
     blob: Descriptor,
     pieces: Sender<Piece>,
+    /// How far ahead of its reader it may come.
+    window: Option<Arc<Window>>,
     /// What nobody has begun to ask for.
     open: Mutex<Gaps>,
     /// What has not come.
@@ -216,9 +214,33 @@ impl Transfer {
         lock(&self.open).take(self.downloads.pace.range())
     }
 
+    /// Returns the next part when the reader is near enough; at once if there is none.
+    async fn next_ahead(&self, window: &Window) -> Option<Range<u64>> {
+        let pace = &self.downloads.pace;
+        let most = self.downloads.options.jobs;
+        let begin = |admits: &dyn Fn(u64, u64) -> bool| {
+            let size = window.share(most.unwrap_or_else(|| pace.connections()));
+            let mut open = lock(&self.open);
+            let before = open.clone();
+            let next = open.take(size.min(pace.range()));
+            match next {
+                Some(range) if !admits(range.start, range.end) => {
+                    *open = before;
+                    None
+                }
+                next => Some(next),
+            }
+        };
+        window.wait(begin).await
+    }
+
     /// Fetches all that is missing in parts, the first one alone until it is answered.
     async fn parts(self: &Arc<Self>) -> Result<(), Stop> {
-        let Some(first) = self.next() else {
+        let first = match &self.window {
+            Some(window) => self.next_ahead(window).await,
+            None => self.next(),
+        };
+        let Some(first) = first else {
             return Ok(());
         };
         let (opened, is_open) = oneshot::channel();
@@ -253,8 +275,16 @@ impl Transfer {
     ) -> Result<(), Stop> {
         let (mut range, mut opened) = first.unzip();
         loop {
+            if let (None, Some(window)) = (&range, &self.window) {
+                // Before there is a connection, which others may need until the reader comes on.
+                range = self.next_ahead(window).await;
+            }
             let _connection = self.downloads.connection().await;
-            let Some(next) = range.take().or_else(|| self.next()) else {
+            let next = match &self.window {
+                Some(_) => range.take(),
+                None => range.take().or_else(|| self.next()),
+            };
+            let Some(next) = next else {
                 return Ok(());
             };
             self.part(next, opened.take()).await?;
@@ -328,33 +358,39 @@ impl Transfer {
             let _ = opened.send(()); // Whoever waited may have been dropped.
         }
         let may_be_slow = !is_patient && self.downloads.limit.is_none();
-        let mut watch = Watch {
-            waited: began.elapsed(),
-            usual: may_be_slow.then_some((&self.downloads.pace, end - range.start)),
-            stall: self.downloads.options.stall,
-            came: 0,
-            since: Duration::ZERO,
-        };
+        let usual = may_be_slow.then_some((&self.downloads.pace, end - range.start));
+        let mut watch = Watch::new(self.downloads.options.stall, began.elapsed(), usual);
         while let Some(bytes) = watch.next(&mut body).await? {
             let length = bytes.len() as u64;
             self.send(*at, bytes).await?;
             *at += length;
         }
         let pace = &self.downloads.pace;
-        pace.note(range.end - range.start, watch.waited);
+        pace.note(range.end - range.start, watch.waited());
         Ok(())
     }
 
     /// Passes bytes on when there is room for them.
     async fn send(&self, offset: u64, bytes: Bytes) -> Result<(), End> {
         let length = bytes.len() as u64;
-        let wanted = u32::try_from(bytes.len().min(ROOM)).expect("there is less room than that");
-        let room = Arc::clone(&self.downloads.room);
-        let room = room.acquire_many_owned(wanted).await;
+        let room = if let Some(window) = &self.window {
+            let admitted =
+                |admits: &dyn Fn(u64, u64) -> bool| admits(offset, offset + length).then_some(());
+            window.wait(admitted).await;
+            None
+        } else {
+            let wanted = u32::try_from(bytes.len().min(ROOM)).expect("it is less than that");
+            let room = Arc::clone(&self.downloads.room);
+            Some(
+                room.acquire_many_owned(wanted)
+                    .await
+                    .expect("nobody closes it"),
+            )
+        };
         self.pieces.send(Piece {
             offset,
             bytes,
-            _room: room.expect("nobody closes it"),
+            _room: room,
         })?;
         lock(&self.missing).remove(&(offset..offset + length));
         if let Some(limit) = &self.downloads.limit {
@@ -395,13 +431,7 @@ impl Transfer {
             let all = 0..self.blob.size;
             self.repository.blob(&self.blob, all, None).await?
         };
-        let mut watch = Watch {
-            waited: Duration::ZERO,
-            usual: None,
-            stall: self.downloads.options.stall,
-            came: 0,
-            since: Duration::ZERO,
-        };
+        let mut watch = Watch::new(self.downloads.options.stall, Duration::ZERO, None);
         let mut at = 0;
         while let Some(bytes) = watch.next(&mut body).await? {
             let here = at..at + bytes.len() as u64;
@@ -417,60 +447,6 @@ impl Transfer {
             }
         }
         Ok(())
-    }
-}
-
-/// Watches one answer come.
-struct Watch<'p> {
-    /// How long was waited for it.
-    waited: Duration,
-    /// What tells how long so many bytes usually take, unless they may take any time.
-    usual: Option<(&'p Pace, u64)>,
-    /// In such a time something must come.
-    stall: Duration,
-    /// What came since `since`.
-    came: u64,
-    since: Duration,
-}
-
-impl Watch<'_> {
-    async fn next(&mut self, body: &mut BlobBody) -> Result<Option<Bytes>, End> {
-        let began = Instant::now();
-        let next = self.wait(began, pin!(body.next())).await?;
-        self.waited += began.elapsed();
-        let bytes = next?;
-        self.came += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        if self.came >= LEAST_PROGRESS {
-            (self.came, self.since) = (0, self.waited);
-        } else if bytes.is_some() && self.waited >= self.since + self.stall {
-            // A byte now and then is as good as none.
-            return Err(End::Broken(body.broken(Reason::Silent(self.stall))));
-        }
-        Ok(bytes)
-    }
-
-    /// Waits for what is `coming` since `began`, unless that takes too long.
-    async fn wait<T>(
-        &self,
-        began: Instant,
-        mut coming: Pin<&mut impl Future<Output = T>>,
-    ) -> Result<T, End> {
-        let least = self.stall / 8;
-        loop {
-            let Some((pace, bytes)) = self.usual else {
-                return Ok(coming.await);
-            };
-            // What is usual may show only while this one is waited for.
-            let patience = pace.patience(bytes, least);
-            let waited = self.waited + began.elapsed();
-            let left = patience.map_or(least, |patience| patience.saturating_sub(waited));
-            if left.is_zero() {
-                return Err(End::Slow);
-            }
-            if let Ok(next) = timeout(left.min(least), coming.as_mut()).await {
-                return Ok(next);
-            }
-        }
     }
 }
 

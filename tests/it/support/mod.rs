@@ -13,6 +13,7 @@ pub(crate) mod reference_tar;
 pub(crate) mod registry;
 pub(crate) mod relay;
 pub(crate) mod sandbox;
+pub(crate) mod shelf;
 pub(crate) mod trees;
 
 pub(crate) use layout::Layout;
