@@ -5,14 +5,18 @@ use serde::Serialize;
 use super::{
     Context,
     failure::{Failure, Kind},
+    network::NetworkArgs,
 };
 use crate::{
     digest::Digest,
     kitfile::Kitfile,
     ops::{
+        Error,
         chain::{self, Child, Parent},
         kit::Kit,
         pack::Prepared,
+        remote::Remote,
+        transfer::Network,
     },
     progress::Progress,
     reference::Reference,
@@ -43,11 +47,20 @@ impl ParentRow {
     }
 }
 
+/// The way to parents that are not in the store.
+pub(crate) struct Way<'w> {
+    /// How registries are reached.
+    pub(crate) network: &'w NetworkArgs,
+    /// Those that parents may be on in every case.
+    pub(crate) allowed: &'w [String],
+}
+
 /// Finds the kits that a kit which is to have `names` takes its model from.
 pub(crate) fn find(
     command: &str,
     names: &[Reference],
     kitfile: &Kitfile,
+    way: Option<&Way<'_>>,
     context: &Context,
     progress: &dyn Progress,
 ) -> Result<Vec<Parent>, Failure> {
@@ -59,7 +72,22 @@ pub(crate) fn find(
         descriptor: None,
         kitfile,
     };
-    Ok(chain::in_store(&context.store(command)?, child, progress)?)
+    let store = context.store(command)?;
+    let found = chain::in_store(&store, child, progress);
+    let Some(way) = way.filter(|_| found.as_ref().is_err_and(Error::is_elsewhere)) else {
+        return Ok(found?);
+    };
+    // A login in the environment is for where the kit is to go, not for whatever its Kitfile names.
+    let own = names.first().cloned();
+    let own = own.unwrap_or_else(|| Digest::of(b"").into());
+    let access = way.network.access_to_documents(&own, context)?;
+    let remote = Remote {
+        network: &Network::new()?,
+        registries: &access,
+        parent_registries: way.allowed,
+        progress,
+    };
+    Ok(chain::anywhere(&store, &remote, child, progress)?)
 }
 
 /// Finds the same for a check. That they are elsewhere is no mistake of the Kitfile's: then there
@@ -69,7 +97,7 @@ pub(crate) fn find_to_check(
     context: &Context,
     progress: &dyn Progress,
 ) -> Result<Vec<Parent>, Failure> {
-    match find("kit check", &[], kitfile, context, progress) {
+    match find("kit check", &[], kitfile, None, context, progress) {
         Err(failure) if failure.kind == Kind::NotFound => {
             context.ui.status(format_args!(
                 "Not checked against the kits that the model is to come from: {}",

@@ -41,6 +41,7 @@ mod look_remote;
 mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`
+mod pack_parents; // kits on top of kits that are in a registry
 mod prune; // freeing what nothing needs
 mod pull; // kits out of registries, whatever these do
 mod push; // kits to a registry

@@ -7,7 +7,7 @@ use crate::{
         human,
         ui::output_failure,
     },
-    ops::{self, chain::ChainError},
+    ops::{self, chain::ChainError, remote::registry_of},
     reference,
 };
 
@@ -147,9 +147,14 @@ impl From<ChainError> for Failure {
                 suggestions,
                 ..
             } => {
-                let failure = plain(Kind::NotFound).hint(format!(
-                    "`kit pull {parent}` fetches it, `kit load` takes it out of a bundle"
-                ));
+                let hint = if registry_of(parent).is_some() {
+                    format!("`kit pull {parent}` fetches it, `kit load` takes it out of a bundle")
+                } else {
+                    "`kit load` takes it out of a bundle; a name that begins with a registry is \
+                     looked for there"
+                        .to_owned()
+                };
+                let failure = plain(Kind::NotFound).hint(hint);
                 match suggestions.as_slice() {
                     [] => failure,
                     names => failure.hint(format!("there is {}", listed(names))),

@@ -108,6 +108,37 @@ pub fn in_store(
     })
 }
 
+/// Follows the chain of `child` through the kits in `store`, and for want of them there through the
+/// registries that their names lead to, of which nothing is stored. What the child itself names is
+/// its maker's choice; from there on it is that of others.
+pub fn anywhere(
+    store: &Store,
+    remote: &Remote<'_>,
+    child: Child<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Parent>, Error> {
+    let nearest = RefCell::new(None);
+    follow(child, &|reference| {
+        let mut nearest = nearest.borrow_mut();
+        match kit::look(store, reference, progress) {
+            Err(error) if error.is_elsewhere() => {
+                if let Some(nearest) = &*nearest {
+                    remote.check_parent(Reference::repository(nearest), reference)?;
+                }
+                remote.tell(reference);
+                let kit = remote.open(reference)?;
+                nearest.get_or_insert_with(|| reference.clone());
+                Ok((kit.descriptor, kit.kitfile))
+            }
+            found => {
+                let (descriptor, documents) = found?;
+                nearest.get_or_insert_with(|| reference.clone());
+                Ok((descriptor, documents.kitfile))
+            }
+        }
+    })
+}
+
 /// A kit and those it takes its model from.
 #[derive(Debug)]
 pub struct Family {

@@ -111,7 +111,7 @@ fn a_missing_parent_is_named_with_the_way_to_it() {
         str![[r#"
 [stderr]
 error: parent kit team/base:1 is not in the store (child:2 => team/base:1)
-hint: `kit pull team/base:1` fetches it, `kit load` takes it out of a bundle
+hint: `kit load` takes it out of a bundle; a name that begins with a registry is looked for there
 [exit 3]
 
 "#]]
@@ -121,7 +121,7 @@ hint: `kit pull team/base:1` fetches it, `kit load` takes it out of a bundle
         str![[r#"
 [stderr]
 error: parent kit team/base:1 is not in the store (child:1 => team/base:1)
-hint: `kit pull team/base:1` fetches it, `kit load` takes it out of a bundle
+hint: `kit load` takes it out of a bundle; a name that begins with a registry is looked for there
 [exit 3]
 
 "#]]

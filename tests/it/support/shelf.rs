@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -62,6 +62,7 @@ struct Shared {
     sent: AtomicU64,
     blobs: Mutex<Vec<String>>,
     tokens: Mutex<Vec<Instant>>,
+    logins: AtomicUsize,
 }
 
 /// The registry. It ends with its value.
@@ -85,6 +86,7 @@ impl Shelf {
             sent: AtomicU64::new(0),
             blobs: Mutex::default(),
             tokens: Mutex::default(),
+            logins: AtomicUsize::new(0),
         });
         let thread = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -121,6 +123,11 @@ impl Shelf {
     /// Returns the digests of the blobs that were asked for, in order.
     pub(crate) fn blobs(&self) -> Vec<String> {
         self.shared.blobs.lock().unwrap().clone()
+    }
+
+    /// Returns how often a token was asked for with a login.
+    pub(crate) fn logins(&self) -> usize {
+        self.shared.logins.load(Ordering::SeqCst)
     }
 
     /// Returns how many tokens were given out.
@@ -163,6 +170,9 @@ impl Shared {
         };
         let target = start.split(' ').nth(1).unwrap_or_default();
         if target.starts_with("/token") {
+            if header("authorization").is_some() {
+                self.logins.fetch_add(1, Ordering::SeqCst);
+            }
             let mut tokens = self.tokens.lock().unwrap();
             tokens.push(Instant::now());
             let token = format!(r#"{{"token":"t{}","expires_in":300}}"#, tokens.len() - 1);

@@ -23,8 +23,9 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         kitfile_source::{self, Source},
-        parents::{self, tell_claimed},
-        values::{BadValue, Links, References, new_names},
+        network::NetworkArgs,
+        parents::{self, Way, tell_claimed},
+        values::{self, BadValue, Links, References, new_names},
     },
     filter,
     glob::Pattern,
@@ -96,8 +97,13 @@ pub(crate) struct Args {
     /// How many threads work [default: one a core]
     #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
+    /// Let the chain of kits that the model comes from lead to this registry, too; may be repeated
+    #[arg(long, value_name = "HOST", value_parser = values::registry)]
+    allow_parent: Vec<String>,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 fn compression(text: &str) -> Result<Compression, BadValue> {
@@ -140,7 +146,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let rules = read_rules(&args.directory)?;
     let (kitfile, drafted) = read_kitfile(args, &source, &rules, context, &progress)?;
     let names = names(args);
-    let parents = parents::find("kit pack", &names, &kitfile, context, &progress)?;
+    let way = Way {
+        network: &args.network,
+        allowed: &args.allow_parent,
+    };
+    let parents = parents::find("kit pack", &names, &kitfile, Some(&way), context, &progress)?;
     let options = Options {
         context: args.directory.clone(),
         kitfile,
