@@ -17,6 +17,7 @@ pub mod pack;
 pub mod pull;
 pub mod push;
 pub mod remote;
+pub mod repair;
 mod reuse;
 pub mod save;
 pub mod status;

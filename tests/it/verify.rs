@@ -56,6 +56,8 @@ Checked 1 kit, 3 blobs, 2.8 KiB: all is well
   "problems": [],
   "repaired": [],
   "namesLost": false,
+  "restored": [],
+  "unobtainable": [],
   "unneeded": [],
   "temporary": [],
   "resumable": [],
@@ -79,7 +81,7 @@ damaged: sha256:[DIGEST] (its content is sha256:[DIGEST]), needed by a:1, a:2
 Checked 1 kit, 3 blobs, 830 B: 1 finding
 [stderr]
 error: the store is damaged
-hint: `kit verify --repair` sets damaged blobs aside
+hint: `kit verify --repair` sets damaged blobs aside, and fetches them again if it knows a registry
 hint: packing or loading a kit again heals it; `kit remove` gives it up
 [exit 5]
 
@@ -107,13 +109,15 @@ hint: packing or loading a kit again heals it; `kit remove` gives it up
   "problems": [],
   "repaired": [],
   "namesLost": false,
+  "restored": [],
+  "unobtainable": [],
   "unneeded": [],
   "temporary": [],
   "resumable": [],
   "setAside": []
 }
 [stderr]
-{"error":{"kind":"damaged","message":"the store is damaged","details":[],"causes":[],"hints":["`kit verify --repair` sets damaged blobs aside","packing or loading a kit again heals it; `kit remove` gives it up"]},"exit":5}
+{"error":{"kind":"damaged","message":"the store is damaged","details":[],"causes":[],"hints":["`kit verify --repair` sets damaged blobs aside, and fetches them again if it knows a registry","packing or loading a kit again heals it; `kit remove` gives it up"]},"exit":5}
 [exit 5]
 
 "#]]

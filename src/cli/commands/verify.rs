@@ -1,5 +1,7 @@
 //! `kit verify`
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
@@ -11,31 +13,42 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
+        network::{NetworkArgs, TransferArgs},
         values::{References, references},
     },
     digest::Digest,
-    store::{Scope, VerifyReport},
+    ops::{
+        repair::{self, Options},
+        transfer::Network,
+    },
+    reference::Reference,
+    store::{Scope, Store, VerifyReport},
 };
 
 /// Look whether the kits in the store are whole and undamaged
 #[derive(clap::Args)]
 #[command(
     long_about = "Look whether the kits in the store are whole and undamaged. Every byte is read. Ends with 5 \
-                  if something is wrong, and with 7 if it was repaired but something was lost.",
+                  if something is wrong, and with 7 if it was repaired but something was lost. What --repair sets \
+                  aside or misses is fetched again where the names of the kits lead to registries.",
     after_help = examples(&[
     ("Look at everything", "kit verify"),
     ("Look at one kit", "kit verify team/net:1.0"),
-    ("Set damaged blobs aside; packing or loading the kits again heals them", "kit verify --repair"),
+    ("Set damaged blobs aside, and fetch them again from the registries of the kits", "kit verify --repair"),
 ]))]
 pub(crate) struct Args {
     /// Look only at these kits
     #[arg(value_name = "REFERENCE", value_parser = references)]
     references: Vec<References>,
-    /// Set damaged blobs aside, and write a lost index anew
+    /// Set damaged blobs aside, fetch them again from registries, and write a lost index anew
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// The result in JSON.
@@ -51,6 +64,8 @@ struct Report<'a> {
     problems: &'a [String],
     repaired: &'a [String],
     names_lost: bool,
+    restored: Vec<Digest>,
+    unobtainable: Vec<LostRow<'a>>,
     unneeded: Vec<BlobRow>,
     temporary: Vec<FileRow>,
     resumable: Vec<FileRow>,
@@ -62,6 +77,21 @@ struct DamagedRow<'a> {
     digest: Digest,
     problem: String,
     kits: &'a [String],
+}
+
+/// A kit of which something could not be fetched.
+#[derive(Serialize)]
+struct LostRow<'a> {
+    kit: &'a str,
+    problem: &'a str,
+}
+
+/// What was fetched again.
+#[derive(Default)]
+struct Restored {
+    blobs: BTreeSet<Digest>,
+    /// The kits of which something could not be had, and why.
+    failed: Vec<(String, Failure)>,
 }
 
 #[derive(Serialize)]
@@ -88,18 +118,71 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             _ => failure,
         }
     })?;
+    let restored = if args.repair {
+        restore(args, &references, &found, &store, context)?
+    } else {
+        Restored::default()
+    };
     match &args.output.format {
-        Format::Table => context.ui.out(lines(&found, args.repair))?,
-        Format::Json => context.ui.json(&report(&found))?,
+        Format::Table => context.ui.out(lines(&found, &restored, args.repair))?,
+        Format::Json => context.ui.json(&report(&found, &restored))?,
         Format::Template(template) => {
-            let data = serde_json::to_value(report(&found)).expect("a report is texts and numbers");
+            let data = report(&found, &restored);
+            let data = serde_json::to_value(data).expect("a report is texts and numbers");
             context.ui.template(template, &data)?;
         }
     }
-    outcome(&found, args.repair)
+    outcome(&found, &restored, args.repair)
 }
 
-fn report(found: &VerifyReport) -> Report<'_> {
+/// Fetches what is damaged or missing from the registries that the names of the kits lead to.
+fn restore(
+    args: &Args,
+    references: &[Reference],
+    found: &VerifyReport,
+    store: &Store,
+    context: &Context,
+) -> Result<Restored, Failure> {
+    let damaged = found.damaged.iter().map(|blob| (blob.digest, &blob.kits));
+    let missing = found.missing.iter().map(|blob| (blob.digest, &blob.kits));
+    let needed = damaged.chain(missing).filter(|(_, kits)| !kits.is_empty());
+    let broken: BTreeSet<_> = needed.map(|(digest, _)| digest).collect();
+    let mut restored = Restored::default();
+    if broken.is_empty() {
+        return Ok(restored);
+    }
+    let progress = context.progress();
+    let kits = repair::candidates(store, &progress)?;
+    if kits.is_empty() {
+        return Ok(restored);
+    }
+    // A login in the environment is for the kit that was typed, and for no other.
+    let typed = match references {
+        [only] => only.clone(),
+        _ => Digest::of(b"").into(),
+    };
+    let stall = args.transfer.stall_timeout;
+    let access = match args.network.access(&typed, stall, context) {
+        Ok(access) => access,
+        Err(failure) => {
+            restored.failed.push(("registries".to_owned(), failure));
+            return Ok(restored);
+        }
+    };
+    let options = Options {
+        concurrency: args.transfer.concurrency.get(),
+        download: args.transfer.download(),
+    };
+    let network = Network::new()?;
+    let work = (&*kits, &broken);
+    let done = repair::run(store, &network, &access, work, &options, &progress)?;
+    restored.blobs = done.restored;
+    let failed = done.failed.into_iter();
+    restored.failed = failed.map(|(kit, error)| (kit, error.into())).collect();
+    Ok(restored)
+}
+
+fn report<'a>(found: &'a VerifyReport, restored: &'a Restored) -> Report<'a> {
     Report {
         sound: found.is_sound(),
         kits: found.kits,
@@ -125,6 +208,15 @@ fn report(found: &VerifyReport) -> Report<'_> {
         problems: &found.problems,
         repaired: &found.repaired,
         names_lost: found.names_lost,
+        restored: restored.blobs.iter().copied().collect(),
+        unobtainable: restored
+            .failed
+            .iter()
+            .map(|(kit, failure)| LostRow {
+                kit,
+                problem: &failure.message,
+            })
+            .collect(),
         unneeded: found.stray.iter().map(Into::into).collect(),
         temporary: found.temporary.iter().map(Into::into).collect(),
         resumable: found.resumable.iter().map(Into::into).collect(),
@@ -137,7 +229,7 @@ fn report(found: &VerifyReport) -> Report<'_> {
 }
 
 /// Returns a line for each finding, then for each thing that is only worth knowing, then a summary.
-fn lines(found: &VerifyReport, repair: bool) -> String {
+fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
     let mut lines = Vec::new();
     for blob in &found.damaged {
         let kits = needed_by(&blob.kits);
@@ -182,6 +274,11 @@ fn lines(found: &VerifyReport, repair: bool) -> String {
     for path in &found.quarantined {
         lines.push(format!("set aside: {}", path.display()));
     }
+    let blobs = restored.blobs.iter();
+    lines.extend(blobs.map(|digest| format!("fetched again: {digest}")));
+    for (kit, failure) in &restored.failed {
+        lines.push(format!("not to be had: {kit}: {}", failure.message));
+    }
     let kits = human::count(found.kits as u64, "kit");
     let blobs = human::count(found.blobs as u64, "blob");
     let verdict = match found.damaged.len() + found.missing.len() + found.problems.len() {
@@ -202,23 +299,36 @@ fn needed_by(kits: &[String]) -> String {
 }
 
 /// Decides how the command ends.
-fn outcome(found: &VerifyReport, repair: bool) -> Result<(), Failure> {
-    let mut failure = if repair && (!found.damaged.is_empty() || found.names_lost) {
+fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<(), Failure> {
+    let is_lost = |digest| !restored.blobs.contains(digest);
+    let is_damaged = found.damaged.iter().any(|blob| is_lost(&blob.digest));
+    let is_missing = found.missing.iter().any(|blob| is_lost(&blob.digest));
+    let mut failure = if repair && (is_damaged || found.names_lost) {
         Failure::new(
             Kind::Lossy,
             "the store was repaired, but something was lost",
         )
-    } else if found.is_sound() {
+    } else if !is_damaged && !is_missing && found.problems.is_empty() {
         return Ok(());
     } else {
         Failure::new(Kind::Damaged, "the store is damaged")
     };
     if !repair && !found.damaged.is_empty() {
-        failure = failure.hint("`kit verify --repair` sets damaged blobs aside");
+        failure = failure.hint(
+            "`kit verify --repair` sets damaged blobs aside, and fetches them again if it knows a registry",
+        );
     } else if !repair && !found.problems.is_empty() {
         failure = failure.hint("`kit verify --repair` writes a lost index anew");
     }
-    if !found.damaged.is_empty() || !found.missing.is_empty() {
+    // What would help to reach a registry.
+    for (_, failed) in &restored.failed {
+        for hint in &failed.hints {
+            if !failure.hints.contains(hint) {
+                failure = failure.hint(hint);
+            }
+        }
+    }
+    if is_damaged || is_missing {
         failure = failure.hint("packing or loading a kit again heals it; `kit remove` gives it up");
     }
     Err(failure)
