@@ -324,6 +324,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Tells the same of the bytes that came: not of a layer that was made wrong, which is no better
+    /// when it comes once more.
+    pub fn is_altered(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Size { .. } => true,
+            Self::Layer { cause, .. } => cause.is_altered(),
+            _ => false,
+        }
+    }
 }
 
 /// A layer that could not be unpacked.

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
-    Output, Sandbox, have,
+    Output, Sandbox, digest, foreign, have, reference_tar,
     registry::{RealRegistry, Setup},
     shelf::{Asked, Fate, Rules, Shelf},
 };
@@ -221,6 +222,36 @@ hint: what the registry holds, or something on the way, is not as it was pushed
     same(&publisher, &kit, "code");
     same(&publisher, &kit, "data");
     assert!(!kit.path("out/w").exists());
+}
+
+#[test]
+fn a_layer_that_was_made_wrong_comes_once_and_is_called_that() {
+    let publisher = Sandbox::new();
+    let file = reference_tar::file("m/a.bin", 0o644, "content");
+    let plain = reference_tar::layer(&[file], "m", &[]);
+    foreign::one_layer(&publisher, "tar", &plain, b"something else", &json!({}));
+    let shelf = Shelf::of(&publisher, Rules::default());
+    let name = format!("{}/team/net:1", shelf.host());
+    let _ = publisher.run(["tag", "x:1", &name]).exits(0);
+    let (kit, output) = unpack(&name, &[]);
+    assert_data_eq!(
+        output.hide_digests(),
+        str![[r#"
+[stderr]
+[HOST]/team/net:1 is not in the store: it is read from its registry
+Unpacking to [WORK]/out
+Unpacking model `net` to `m`
+error: cannot unpack model `net` to `m` (sha256:[DIGEST])
+  caused by: the uncompressed content is sha256:[DIGEST], but the config says sha256:[DIGEST]
+hint: its digest holds, so it was made like that: whoever made the kit has to make it again
+[exit 5]
+
+"#]]
+    );
+    let digest = digest(&plain);
+    let asked = shelf.blobs();
+    assert_eq!(asked.iter().filter(|blob| **blob == digest).count(), 1);
+    assert!(!kit.path("out/m").exists());
 }
 
 #[test]

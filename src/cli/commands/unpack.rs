@@ -195,9 +195,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .display()
     ));
     let report = unpack::run(&family, &sources, &options, &progress).map_err(|error| {
-        let is_damage = matches!(&error, ops::Error::Archive(error) if error.is_damage());
+        let is_altered = matches!(&error, ops::Error::Archive(error) if error.is_altered());
         let mut failure = Failure::from(error);
-        if is_damage && sources.streams.is_some() {
+        if is_altered && sources.streams.is_some() {
             // Nothing of it is in the store, where it could be mended.
             failure.hints = vec![
                 "what the registry holds, or something on the way, is not as it was pushed"
