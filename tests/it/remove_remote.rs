@@ -385,7 +385,9 @@ fn a_registry_that_takes_the_kit_with_the_tag_is_told_of() {
     });
     let kit = sandbox();
     let host = registry.host();
-    assert_data_eq!(remove(&kit, &host, "@:1.0 --format json"), str![[r#"
+    assert_data_eq!(
+        remove(&kit, &host, "@:1.0 --format json"),
+        str![[r#"
 {
   "dryRun": false,
   "untagged": [
@@ -403,5 +405,6 @@ fn a_registry_that_takes_the_kit_with_the_tag_is_told_of() {
 warning: [HOST] removed the kit with its tag [HOST]/team/net:1.0, and with any other tag of it
 [exit 0]
 
-"#]]);
+"#]]
+    );
 }
