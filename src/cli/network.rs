@@ -16,8 +16,14 @@ use crate::{
     },
     ops::{self, pull::Registries},
     reference::{self, Reference},
-    registry::{self, Registry, Repository, download},
+    registry::{
+        self, Registry, Repository,
+        download::{self, MAX_JOBS},
+    },
 };
+
+/// The most seconds that `--stall-timeout` can be; the least is one.
+const LONGEST_STALL: u64 = 3600;
 
 /// The flags: flatten them into the arguments of a command.
 #[derive(clap::Args)]
@@ -69,10 +75,10 @@ pub(crate) struct TransferArgs {
     #[arg(long, value_name = "NUMBER", value_parser = connections)]
     jobs: Option<NonZeroUsize>,
     /// Bytes a second over all connections, such as 50MiB [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
     max_rate: Option<u64>,
     /// How long a connection may be silent before it is given up
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = stall)]
     pub(crate) stall_timeout: Duration,
 }
 
@@ -112,10 +118,30 @@ fn concurrency(text: &str) -> Result<NonZeroUsize, BadValue> {
 
 /// Reads how many connections there may be.
 fn connections(text: &str) -> Result<NonZeroUsize, BadValue> {
-    text.parse().map_err(|_| {
-        BadValue::new(format!("'{text}' is no number of connections"))
-            .hint("write a whole number, 1 or more")
-    })
+    let number = text.parse().ok();
+    number
+        .filter(|number: &NonZeroUsize| number.get() <= MAX_JOBS)
+        .ok_or_else(|| {
+            BadValue::new(format!("'{text}' is no number of connections"))
+                .hint(format!("write a whole number from 1 to {MAX_JOBS}"))
+        })
+}
+
+/// Reads how much may come in a second.
+fn rate(text: &str) -> Result<u64, BadValue> {
+    match values::bytes(text)? {
+        0 => Err(BadValue::new("nothing would ever come").hint("leave the limit out")),
+        rate => Ok(rate),
+    }
+}
+
+/// Reads how long a connection may be silent. With less every pause of a registry is too long.
+fn stall(text: &str) -> Result<Duration, BadValue> {
+    let time = values::duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(LONGEST_STALL)).contains(&time) {
+        return Ok(time);
+    }
+    Err(BadValue::new(format!("'{text}' is too short or too long")).hint("1s to 1h are possible"))
 }
 
 /// The registries that a command reaches, each with its login.

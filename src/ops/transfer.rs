@@ -35,6 +35,9 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// The most threads that wait for sockets; decrypting is their work, too.
 const MOST_THREADS: usize = 4;
 
+/// The most blobs at a time, whatever is asked for: each takes threads.
+const MAX_THREADS: usize = 64;
+
 /// Waits for networks. Its threads end with it.
 pub struct Network(Option<Runtime>);
 
@@ -155,7 +158,7 @@ impl Transfer<'_> {
         blobs: Vec<Descriptor>,
         meter: &dyn Meter,
     ) -> Result<Moved, Error> {
-        let threads = self.concurrency.min(blobs.len()).max(1);
+        let threads = self.concurrency.min(blobs.len()).clamp(1, MAX_THREADS);
         let work = Work {
             open: Mutex::new(blobs.into()),
             held: Mutex::default(),

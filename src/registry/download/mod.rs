@@ -50,6 +50,9 @@ const LEAST_PROGRESS: u64 = 16 << 10;
 /// How often a part that is slow is asked for again; the last connection is taken as it is.
 const MOST_SLOW: u32 = 2;
 
+/// The most connections that can be asked for.
+pub const MAX_JOBS: usize = 256;
+
 /// How blobs are fetched.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {

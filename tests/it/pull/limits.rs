@@ -191,9 +191,13 @@ fn numbers_that_are_none_are_refused() {
     for (flag, value) in [
         ("--concurrency", "0"),
         ("--jobs", "0"),
+        ("--jobs", "257"),
         ("--max-rate", "fast"),
+        ("--max-rate", "0"),
         ("--retries", "-1"),
         ("--stall-timeout", "soon"),
+        ("--stall-timeout", "0s"),
+        ("--stall-timeout", "18446744073709551615"),
         ("--expect-digest", "sha256:1"),
     ] {
         let flag = format!("{flag}={value}");
