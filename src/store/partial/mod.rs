@@ -69,6 +69,9 @@ const LARGEST_PIECE: u64 = 64 << 20;
 /// Larger pieces are used for blobs that would have more: so many lines are read in no time.
 const PIECES: u64 = 16 << 10;
 
+/// How much is sent to the disk at once.
+const STEP: u64 = 16 << 20;
+
 /// How much is read back at once.
 const BUFFER: usize = 256 << 10;
 
@@ -260,6 +263,7 @@ impl Shared {
     fn hash_in_order(&self) -> io::Result<Option<Digest>> {
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; BUFFER];
+        let mut sent = 0;
         for number in 0..self.pieces() {
             let mut state = lock(&self.state);
             while !state.done[index(number)] {
@@ -275,9 +279,13 @@ impl Shared {
                 return Ok(None);
             }
             drop(state);
-            self.read(self.range(number), &mut buffer, |bytes| {
-                hasher.update(bytes);
-            })?;
+            let range = self.range(number);
+            self.read(range.clone(), &mut buffer, |bytes| hasher.update(bytes))?;
+            if range.end - sent >= STEP {
+                // To the disk while the rest comes: the sync at the end would wait for all of it.
+                platform::settle(&self.file, sent, range.end - sent);
+                sent = range.end;
+            }
         }
         Ok(Some(hasher.finish()))
     }
