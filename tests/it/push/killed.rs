@@ -1,6 +1,7 @@
 //! A push that is killed, and the next one.
 
 use std::{
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +27,8 @@ fn push_twice(kit: &Sandbox, relay: &Relay, words: &[&str]) -> (Output, u64, u64
     let all = ["push", "--plain-http", "--progress", "none"].into_iter();
     let mut child = kit
         .command(all.chain(words.iter().copied()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     while !relay.has_stopped() {
@@ -141,7 +144,12 @@ fn a_killed_push_goes_on_where_it_was() {
         let name = format!("{}/team/net:1.0", registry.host());
         pack_large(&kit, &name, SEVERAL_CHUNKS);
         let words = ["push", "--plain-http", &name].into_iter().chain(CHUNKS);
-        let mut child = kit.command(words).spawn().unwrap();
+        let mut child = kit
+            .command(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         while !registry.asked().iter().any(|it| it.status == 503) {
             thread::sleep(Duration::from_millis(10));
             assert!(child.try_wait().unwrap().is_none(), "it ended too early");
