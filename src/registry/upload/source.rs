@@ -38,6 +38,13 @@ impl Throttle {
         }
     }
 
+    /// Returns how much may be sent at once, so that several connections that share the rate never
+    /// are silent for long.
+    fn piece(&self) -> usize {
+        let piece = usize::try_from(self.rate / 16).unwrap_or(PIECE);
+        piece.clamp(1 << 10, PIECE)
+    }
+
     /// Blocks until `bytes` may pass.
     fn pass(&self, bytes: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a time is no exact number")]
@@ -182,6 +189,8 @@ fn pass(
     to: Option<(&Feeder, Option<&Throttle>)>,
 ) -> Result<(), Fault> {
     let mut at = begin.min(state.hashed);
+    let throttle = to.and_then(|(_, throttle)| throttle);
+    let piece = throttle.map_or(PIECE, Throttle::piece);
     let mut content = supply.read_from(at).map_err(Fault::Read)?;
     loop {
         let is_sent = at >= begin;
@@ -192,7 +201,8 @@ fn pass(
         } else {
             until
         };
-        let length = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
+        let piece = if is_sent { piece } else { PIECE };
+        let length = usize::try_from(until - at).unwrap_or(piece).min(piece);
         if length > 0 {
             let mut piece = vec![0; length];
             content.read_exact(&mut piece).map_err(Fault::Read)?;
@@ -269,6 +279,13 @@ mod tests {
             }
             source.verify().await.unwrap();
             assert!(source.fault().is_none());
+        }
+    }
+
+    #[test]
+    fn a_slow_rate_is_kept_in_small_pieces() {
+        for (rate, piece) in [(1, 1 << 10), (160_000, 10_000), (1 << 30, PIECE)] {
+            assert_eq!(Throttle::new(rate).piece(), piece);
         }
     }
 
