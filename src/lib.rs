@@ -12,7 +12,7 @@
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
 //!   [`cache`] (what was found out before about files and layers), [`origins`] (which kit a
 //!   directory came from), [`http`] (connections), [`credentials`] (logins, on disk and in helper
-//!   programs), [`registry`] (one OCI registry, on the two before);
+//!   programs), [`registry`] (one OCI registry, on the two before), [`s3`] (objects in S3);
 //! - operations, one file a use case: [`ops`];
 //! - the terminal: [`cli`].
 //!
@@ -38,5 +38,6 @@ pub mod platform;
 pub mod progress;
 pub mod reference;
 pub mod registry;
+pub mod s3;
 pub mod store;
 pub mod suggest;

@@ -400,7 +400,7 @@ mod tests {
             ("cache info --for", &["--format"], Files::None),
             (
                 "unpack --i",
-                &["--ignore-existing", "--include"],
+                &["--ignore-existing", "--include", "--include-remote"],
                 Files::None,
             ),
             ("--lo", &["--lock-timeout", "--log-level"], Files::None),

@@ -1,6 +1,7 @@
 //! What the environment and `<home>/config.toml` ask for. No other module reads environment
 //! variables.
 
+mod aws;
 pub mod file;
 mod network;
 mod variables;
@@ -12,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use aws::Aws;
 pub use network::{Logins, Network};
 pub use variables::{ALL as VARIABLES, Variable};
 

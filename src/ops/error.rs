@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::remote::registry_of;
-use crate::{archive, credentials, digest::Digest, filter, kitfile, oci, registry, store};
+use crate::{archive, credentials, digest::Digest, filter, kitfile, oci, registry, s3, store};
 
 /// A failure of an operation.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,25 @@ pub enum Error {
         kept: u64,
         /// Why it ended.
         source: Box<Error>,
+    },
+    /// A storage of objects could not do its part.
+    #[error(transparent)]
+    S3(#[from] s3::Error),
+    /// A dataset that is kept elsewhere cannot be had.
+    #[error("cannot get {dataset} from {from}")]
+    Dataset {
+        /// What it is called.
+        dataset: String,
+        /// Where it is.
+        from: String,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A dataset that is kept elsewhere has no hash that can be checked.
+    #[error("its remoteHash {} is no SHA-256", quoted(.hash))]
+    RemoteHash {
+        /// What stands in its place.
+        hash: String,
     },
     /// The logins cannot be read.
     #[error(transparent)]
@@ -313,6 +332,7 @@ impl Error {
     pub fn is_elsewhere(&self) -> bool {
         let missing = match self {
             Self::Store(store::Error::NotFound { reference, .. }) => Some(reference),
+            Self::Dataset { source, .. } => return source.is_elsewhere(),
             Self::Chain(error) => match &**error {
                 super::chain::ChainError::Missing { parent, .. } => Some(parent),
                 _ => None,
@@ -327,6 +347,10 @@ impl From<super::chain::ChainError> for Error {
     fn from(error: super::chain::ChainError) -> Self {
         Self::Chain(Box::new(error)) // Large, and rare.
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("`{text}`")
 }
 
 fn but_for(left_out: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 mod arrivals;
 pub mod chain;
+pub mod datasets;
 pub mod diff;
 pub mod draft;
 mod error;
@@ -20,6 +21,7 @@ pub mod remote;
 pub mod repair;
 mod reuse;
 pub mod save;
+mod sources;
 pub mod status;
 pub mod stream;
 pub mod transfer;

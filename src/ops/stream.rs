@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How far the blob that is read may come ahead of its reader, in bytes.
-const WINDOW: u64 = 32 << 20;
+const WINDOW: u64 = 16 << 20;
 /// The same for a blob that nobody reads yet.
 const AHEAD: u64 = 2 << 20;
 /// So many blobs come at the same time at most, whatever the user says: a connection must be left

@@ -1,33 +1,30 @@
 //! Takes a kit, or the wanted part of it, out into a directory.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    fs::File,
-    io::{self, Read},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+pub use super::sources::Sources;
 use super::{
     Error,
     chain::Family,
+    datasets::{Elsewhere, Source},
     files,
     kit::{Kit, Layer, Place, noun},
-    stream::{Stream, Streams},
+    sources::{Ahead, Blob, object},
 };
 use crate::{
     archive::{
         self, ready,
-        unpack::{self, Existing, Shape, Stored, Unpack},
+        unpack::{self, Existing, Unpack},
     },
-    digest::Digest,
     filter::{Filter, PathGlobs, Type},
     kitfile::Section,
     progress::Progress,
     reference::Reference,
     registry,
-    store::{self, Store},
 };
 
 /// The name under which the Kitfile is written.
@@ -82,25 +79,6 @@ fn is_below(path: &Path, folder: &Path) -> bool {
     absolute(path).starts_with(absolute(folder))
 }
 
-/// Where layers come from.
-pub struct Sources<'s> {
-    /// What is here.
-    pub store: &'s Store,
-    /// What reads the rest out of registries; `None` if all is here.
-    pub streams: Option<Streams<'s>>,
-}
-
-impl<'s> Sources<'s> {
-    /// Begins to read a layer out of a registry; `None` if it is to be found in the store.
-    pub(super) fn stream(&self, wanted: &Wanted) -> Option<Stream<'s>> {
-        let streams = self.streams.as_ref()?;
-        match &wanted.place {
-            Place::Store(_) => None,
-            Place::Registry(repository) => Some(streams.open(repository, &wanted.layer.descriptor)),
-        }
-    }
-}
-
 /// Unpacks a kit and the model out of its parents, in one go: nothing gets its name if anything of
 /// any of them is in the way. Layers that held stay although another one failed; a second run
 /// completes.
@@ -115,7 +93,10 @@ pub fn run(
     if !options.globs.is_everything() {
         let layers = &mut selection.layers;
         files::retain_selected(layers, sources.store, &options.globs, progress)?;
-        if selection.layers.is_empty() && !selection.kitfile {
+        let globs = &options.globs;
+        let is_object = |it: &&Elsewhere| globs.selects(it.path.as_bytes());
+        selection.objects.retain(is_object);
+        if selection.layers.is_empty() && selection.objects.is_empty() && !selection.kitfile {
             return Err(no_file(kit)); // Before there is a target for nothing.
         }
     }
@@ -173,6 +154,13 @@ pub fn run(
         }
     }
     drop(ahead);
+    for dataset in &selection.objects {
+        let label = format!("{} to `{}`", dataset.label, dataset.path);
+        if wanted(dataset.path.as_bytes()) {
+            progress.status(&format!("Unpacking {label}"));
+            unpack.layer(object(dataset, sources, label)?, &|_| true)?;
+        }
+    }
     if matched.into_inner() == 0 && !options.globs.is_everything() {
         return Err(no_file(kit));
     }
@@ -195,11 +183,13 @@ fn no_file(kit: &Kit) -> Error {
 
 /// What a filter wants of a kit and its parents.
 #[derive(Debug)]
-pub struct Selection {
+pub struct Selection<'f> {
     /// Whether the kit's Kitfile is wanted; those of parents never are.
     pub kitfile: bool,
     /// The layers in the order in which they are unpacked: what a kit stands on comes before it.
     pub layers: Vec<Wanted>,
+    /// The datasets that are objects.
+    pub objects: Vec<&'f Elsewhere>,
 }
 
 /// A layer that is wanted.
@@ -207,8 +197,10 @@ pub struct Selection {
 pub struct Wanted {
     /// The layer.
     pub layer: Layer,
-    /// The parent it belongs to; `None` for one of the kit's own.
+    /// The other kit it belongs to; `None` for one of the kit's own.
     pub parent: Option<Reference>,
+    /// The folder that its files go below, if it is not the target.
+    pub below: Option<String>,
     /// Where its blob is.
     pub place: Place,
 }
@@ -219,18 +211,37 @@ impl Wanted {
         matches!(self.place, Place::Registry(_))
     }
 
+    /// Returns the folder under which the paths in the layer belong.
+    pub(super) fn prefix(&self) -> String {
+        let own = self.layer.prefix();
+        match (&self.below, own) {
+            (None, own) => own.unwrap_or_default().to_owned(),
+            (Some(below), None) => below.clone(),
+            (Some(below), Some(own)) => format!("{below}/{own}"),
+        }
+    }
+
+    /// Returns where a path as the layer has it, with its own folder, leads to.
+    pub(super) fn place_below(&self, path: Vec<u8>) -> Vec<u8> {
+        match &self.below {
+            Some(below) if below != "." => [below.as_bytes(), b"/", &path].concat(),
+            _ => path,
+        }
+    }
+
     /// Returns what the layer is called, with the kit that it comes from if that is a parent.
     fn label(&self) -> String {
         let label = describe(&self.layer);
-        match &self.parent {
-            Some(parent) => format!("{label} of {parent}"),
-            None => label,
+        match (&self.parent, &self.below) {
+            (Some(parent), Some(below)) => format!("{label} of {parent} below `{below}`"),
+            (Some(parent), None) => format!("{label} of {parent}"),
+            (None, _) => label,
         }
     }
 }
 
 /// Chooses what of a kit and its parents `options` want.
-pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
+pub fn select<'f>(family: &'f Family, options: &Options) -> Result<Selection<'f>, Error> {
     let mut layers = Vec::new();
     if let Some(filter) = Family::parents_filter(&options.filter) {
         for parent in family.parents.iter().rev() {
@@ -238,13 +249,27 @@ pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
             layers.extend(of_parent.map(|layer| Wanted {
                 layer,
                 parent: Some(parent.reference.clone()),
+                below: None,
                 place: parent.place.clone(),
             }));
         }
     }
     layers.extend(own_layers(&family.kit, &options.filter));
+    for dataset in &family.elsewhere {
+        if let Source::Kit(kit) = &dataset.source {
+            let data = own_layers(kit, &Filter::of_types(&[Type::Datasets]));
+            layers.extend(data.map(|wanted| Wanted {
+                parent: Some(kit.reference.clone()),
+                below: Some(dataset.path.clone()),
+                ..wanted
+            }));
+        }
+    }
+    let objects: Vec<_> = family.elsewhere.iter().collect();
+    let is_object = |it: &&Elsewhere| matches!(it.source, Source::Object { .. });
+    let objects: Vec<_> = objects.into_iter().filter(is_object).collect();
     let kitfile = options.filter.selects_kitfile();
-    if layers.is_empty() && !kitfile {
+    if layers.is_empty() && objects.is_empty() && !kitfile {
         let models = family
             .parents
             .iter()
@@ -260,6 +285,7 @@ pub fn select(family: &Family, options: &Options) -> Result<Selection, Error> {
     Ok(Selection {
         kitfile: kitfile && options.globs.selects(KITFILE.as_bytes()),
         layers,
+        objects,
     })
 }
 
@@ -272,6 +298,7 @@ pub(super) fn own_layers<'k>(
     layers.map(|layer| Wanted {
         layer,
         parent: None,
+        below: None,
         place: kit.place.clone(),
     })
 }
@@ -293,135 +320,5 @@ pub fn describe(layer: &Layer) -> String {
         Section::Code | Section::Docs => format!("{noun} `{}`", entry.clean),
         _ if entry.name.is_empty() => format!("{noun} `{}`", entry.clean),
         _ => format!("{noun} `{}` to `{}`", entry.name, entry.clean),
-    }
-}
-
-/// The bytes of a blob, or why there are none. What is gone or cut off is found when it is
-/// opened, what was changed when it is read; either way the other layers are unpacked.
-enum Blob<'s> {
-    Open(File),
-    Far(Stream<'s>),
-    Unusable(Option<store::Error>),
-}
-
-impl Read for Blob<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Open(file) => file.read(buffer),
-            Self::Far(stream) => stream.read(buffer),
-            Self::Unusable(why) => Err(match why.take() {
-                Some(why) => io::Error::other(why),
-                None => io::ErrorKind::BrokenPipe.into(),
-            }),
-        }
-    }
-}
-
-/// The layers in their order, those of registries begun before their turn.
-struct Ahead<'s> {
-    sources: &'s Sources<'s>,
-    layers: &'s [Wanted],
-    /// Blobs of kits in registries that the store has all the same.
-    here: HashSet<Digest>,
-    /// What comes already, with its place in the order.
-    begun: VecDeque<(usize, Stream<'s>)>,
-    /// The first layer that was not looked at.
-    next: usize,
-}
-
-impl<'s> Ahead<'s> {
-    fn new(sources: &'s Sources<'s>, layers: &'s [Wanted]) -> Result<Self, Error> {
-        let far = layers.iter().filter(|wanted| wanted.is_far());
-        let far: Vec<_> = far.map(|wanted| &wanted.layer.descriptor).collect();
-        let here = if far.is_empty() {
-            HashSet::new()
-        } else {
-            sources.store.unchanged(far)?
-        };
-        Ok(Self {
-            sources,
-            layers,
-            here,
-            begun: VecDeque::new(),
-            next: 0,
-        })
-    }
-
-    /// Returns the layer at `position`, and begins with those after it.
-    fn source(&mut self, position: usize, label: String) -> unpack::Layer<Blob<'s>> {
-        let wanted = &self.layers[position];
-        let (read, stored) = match self.stream(position) {
-            Some(stream) => (Blob::Far(stream), None),
-            None => open(self.sources.store, &wanted.layer),
-        };
-        source(&wanted.layer, label, read, stored)
-    }
-
-    fn stream(&mut self, position: usize) -> Option<Stream<'s>> {
-        let mine = match self.begun.front() {
-            Some((begun, _)) if *begun == position => self.begun.pop_front(),
-            _ => None,
-        };
-        let mine = mine.map(|(_, stream)| stream);
-        // Read once more, or the first of all.
-        let mine = mine.or_else(|| self.open(position));
-        self.next = self.next.max(position + 1);
-        let most = self.sources.streams.as_ref().map_or(0, Streams::at_once);
-        while self.begun.len() + 1 < most && self.next < self.layers.len() {
-            if let Some(stream) = self.open(self.next) {
-                self.begun.push_back((self.next, stream));
-            }
-            self.next += 1;
-        }
-        mine
-    }
-
-    fn open(&self, position: usize) -> Option<Stream<'s>> {
-        let wanted = &self.layers[position];
-        if self.here.contains(&wanted.layer.descriptor.digest) {
-            return None;
-        }
-        self.sources.stream(wanted)
-    }
-}
-
-fn open<'s>(store: &Store, layer: &Layer) -> (Blob<'s>, Option<Stored>) {
-    let descriptor = &layer.descriptor;
-    match store.open_blob(&descriptor.digest, descriptor.size) {
-        Ok(file) => {
-            let path = store.blob_path(&descriptor.digest);
-            let stored = file.try_clone().ok().map(|file| Stored { file, path });
-            (Blob::Open(file), stored)
-        }
-        Err(why) => (Blob::Unusable(Some(why)), None),
-    }
-}
-
-fn source<'s>(
-    layer: &Layer,
-    label: String,
-    read: Blob<'s>,
-    stored: Option<Stored>,
-) -> unpack::Layer<Blob<'s>> {
-    let descriptor = &layer.descriptor;
-    let shape = if layer.layer_type.encoding.is_raw() {
-        Shape::Raw {
-            path: layer.entry.clean.clone().into_bytes(),
-            executable: layer.executable(),
-        }
-    } else {
-        Shape::Tar
-    };
-    unpack::Layer {
-        label,
-        digest: descriptor.digest,
-        size: descriptor.size,
-        diff_id: layer.entry.diff_id,
-        prefix: layer.prefix().unwrap_or_default().as_bytes().to_vec(),
-        shape,
-        compression: layer.compression(),
-        plain_size: layer.plain_size(),
-        read,
-        stored,
     }
 }

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "registry",
         &["credentials", "digest", "http", "oci", "reference"],
     ),
+    ("s3", &["digest", "http"]),
     (
         "archive",
         &["digest", "glob", "limits", "platform", "progress"],
@@ -66,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "progress",
             "reference",
             "registry",
+            "s3",
             "store",
             "suggest",
         ],
@@ -91,6 +93,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "progress",
             "reference",
             "registry",
+            "s3",
             "store",
             "suggest",
         ],

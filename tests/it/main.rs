@@ -63,6 +63,7 @@ mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
 mod unpack; // `kit unpack`
+mod unpack_datasets; // what a kit names and does not hold
 mod unpack_output; // what unpack prints for programs
 mod unpack_remote; // out of a registry, without the store
 mod verify; // finding and setting aside damage

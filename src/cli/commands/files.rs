@@ -77,6 +77,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let sources = Sources {
         store: &store,
         streams: None,
+        objects: None,
     };
     let mut out = std::io::BufWriter::with_capacity(64 << 10, context.ui.stream());
     let mut count = 0_u64;

@@ -16,11 +16,13 @@ use crate::{
         parents::ParentRow,
         values::{self, References, references},
     },
+    config,
     digest::Digest,
     filter::{Filter, PathGlobs, Type},
     ops::{
         self,
         chain::{self, Family},
+        datasets::{self, Elsewhere, Objects, Source},
         files, kit,
         remote::Remote,
         stream::Streams,
@@ -29,6 +31,7 @@ use crate::{
     },
     origins::Event,
     reference::Reference,
+    s3::{self, Storage},
 };
 
 /// Take a kit, or a part of it, out into a directory
@@ -83,6 +86,10 @@ pub(crate) struct Args {
     /// How many threads write [default: one a core]
     #[arg(long, value_name = "N", value_parser = crate::cli::values::threads)]
     threads: Option<NonZeroUsize>,
+    /// Take datasets that the kit names and does not hold, too: those of other kits, and objects
+    /// in S3 (with the login in `AWS_ACCESS_KEY_ID` and so on, if there is one)
+    #[arg(long)]
+    include_remote: bool,
     /// Make files that are a whole raw layer read-only hard links to the store
     #[arg(long)]
     link: bool,
@@ -114,6 +121,27 @@ pub(crate) struct Args {
     network: NetworkArgs,
 }
 
+/// A dataset that the kit does not hold.
+#[derive(Serialize)]
+struct RemoteRow {
+    path: String,
+    from: String,
+    digest: Digest,
+}
+
+impl From<&Elsewhere> for RemoteRow {
+    fn from(dataset: &Elsewhere) -> Self {
+        Self {
+            path: dataset.path.clone(),
+            from: dataset.from.clone(),
+            digest: match &dataset.source {
+                Source::Kit(kit) => kit.descriptor.digest,
+                Source::Object { digest, .. } => *digest,
+            },
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -122,6 +150,7 @@ struct Document {
     parents: Vec<ParentRow>,
     directory: String,
     layers: Vec<String>,
+    remote: Vec<RemoteRow>,
     written: u64,
     linked: u64,
     replaced: u64,
@@ -155,35 +184,49 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = context.progress();
     let network;
     let access;
-    let (family, streams) = match chain::open(&store, None, &reference, &options.filter, &progress)
-    {
-        Err(error) if error.is_elsewhere() => {
+    let mut objects = None;
+    let open = |remote| {
+        let (filter, all) = (&options.filter, args.include_remote);
+        chain::open(&store, remote, &reference, filter, all, &progress)
+    };
+    let (family, streams) = match open(None) {
+        Ok(family) if !has_objects(&family) => (family, None),
+        Err(error) if !error.is_elsewhere() => return Err(error.into()),
+        _ => {
             let stall = args.transfer.stall_timeout;
             access = args.network.access(&reference, stall, context)?;
             network = Network::new()?;
-            let remote = Remote {
+            let family = open(Some(&Remote {
                 network: &network,
                 registries: &access,
                 parent_registries: &args.allow_parent,
                 progress: &progress,
-            };
-            let family = chain::open(
-                &store,
-                Some(&remote),
-                &reference,
-                &options.filter,
-                &progress,
-            )?;
+            }))?;
+            if has_objects(&family) {
+                objects = Some(Objects {
+                    storage: Storage::new(args.network.client(context)?, storage()),
+                    network: &network,
+                    progress: &progress,
+                });
+            }
             let concurrency = args.transfer.concurrency.get();
             let download = args.transfer.download();
             let streams = Streams::new(&network, download, concurrency, &progress);
             (family, Some(streams))
         }
-        family => (family?, None),
     };
+    if !args.include_remote {
+        for data in datasets::named(&family.kit.kitfile, &options.filter) {
+            let (label, from) = (datasets::label(data), &data.remote_path);
+            context.ui.status(format_args!(
+                "Not taken: {label} is kept elsewhere ({from}); --include-remote takes it"
+            ));
+        }
+    }
     let sources = Sources {
         store: &store,
         streams,
+        objects,
     };
     if args.dry_run {
         return list(args, &family, &sources, &options, context, &progress);
@@ -224,6 +267,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .iter()
             .map(|layer| layer.descriptor.digest.to_string())
             .collect(),
+        remote: family.elsewhere.iter().map(Into::into).collect(),
         written: report.files.written,
         linked: report.files.linked,
         replaced: report.files.replaced,
@@ -268,6 +312,32 @@ fn remember(
         layers: (!is_all).then_some(layers),
     };
     context.remember(&options.target, kit.descriptor.digest, name, event);
+}
+
+fn has_objects(family: &Family) -> bool {
+    let mut elsewhere = family.elsewhere.iter();
+    elsewhere.any(|it| matches!(it.source, Source::Object { .. }))
+}
+
+/// Returns how objects are reached.
+fn storage() -> s3::Settings {
+    let config::Aws {
+        access_key,
+        secret_key,
+        token,
+        region,
+        endpoint,
+    } = config::Aws::read();
+    let credentials = access_key.zip(secret_key);
+    s3::Settings {
+        credentials: credentials.map(|(access_key, secret_key)| s3::Credentials {
+            access_key,
+            secret_key,
+            token,
+        }),
+        region,
+        endpoint,
+    }
 }
 
 fn one(references: &References) -> Result<Reference, Failure> {
@@ -348,6 +418,16 @@ fn list(
             Ok(())
         },
     )?;
+    for dataset in &selection.objects {
+        let (Source::Object { location, .. }, Some(objects)) = (&dataset.source, &sources.objects)
+        else {
+            continue;
+        };
+        if options.globs.selects(dataset.path.as_bytes()) {
+            let size = objects.open(location)?.size();
+            found.push((dataset.path.clone(), size));
+        }
+    }
     if found.is_empty() {
         let reference = kit.reference.to_string();
         return Err(ops::Error::NoFile { reference }.into());

@@ -1,7 +1,5 @@
 //! What goes wrong while directories are packed or unpacked.
 
-use std::error::Error;
-
 use super::{HEAL, io_kind, write_kind};
 use crate::{
     archive::{self, Conflict, LinkProblem, LinkReason, Obstacle, bundle},
@@ -10,7 +8,7 @@ use crate::{
         ui::output_failure,
     },
     limits::{EXPANSION, TAR_FILES, WINDOW},
-    registry, store,
+    registry, s3, store,
 };
 
 /// What can be done about a layer whose bytes are those that were packed.
@@ -125,13 +123,21 @@ fn unreadable(error: archive::Error) -> Failure {
         return plain;
     };
     let kind = io_kind(&source);
-    let Some(Ok(lost)) = source.into_inner().map(<dyn Error + Send + Sync>::downcast) else {
+    let Some(inner) = source.into_inner() else {
         plain.kind = kind;
         return plain;
     };
     // The kind of failure, and what can be done, are those of the cause.
-    let lost: registry::Error = *lost;
-    let mut failure = Failure::from(lost);
+    let mut failure = match inner.downcast::<registry::Error>() {
+        Ok(lost) => Failure::from(*lost),
+        Err(inner) => {
+            let Ok(lost) = inner.downcast::<s3::Error>() else {
+                plain.kind = kind;
+                return plain;
+            };
+            Failure::from(*lost)
+        }
+    };
     let cause = std::mem::replace(&mut failure.message, plain.message);
     failure.causes.insert(0, cause);
     failure

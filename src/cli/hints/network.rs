@@ -3,7 +3,7 @@
 use super::{io_kind, push, write_kind};
 use crate::{
     cli::failure::{Failure, Kind},
-    credentials, http, registry,
+    credentials, http, registry, s3,
 };
 
 /// What to do where TLS is spoken and we do not.
@@ -94,6 +94,37 @@ impl From<credentials::Error> for Failure {
                     _ => format!("it is named in {file}"),
                 })
             }
+        }
+    }
+}
+
+impl From<s3::Error> for Failure {
+    fn from(error: s3::Error) -> Self {
+        use s3::Error as E;
+        let plain = |kind| Self::of(kind, &error);
+        match &error {
+            E::Location { .. } => plain(Kind::Failed).hint(
+                "single objects are fetched, s3://BUCKET/KEY; copy others with a program of the storage",
+            ),
+            E::Endpoint { .. } => {
+                plain(Kind::Usage).hint("AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL holds it")
+            }
+            E::Status { status: 404, .. } => plain(Kind::NotFound),
+            E::Status {
+                status: 401 | 403,
+                anonymous: true,
+                ..
+            } => plain(Kind::NotAllowed)
+                .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or copy it there by other means"),
+            E::Status {
+                status: 401 | 403, ..
+            } => plain(Kind::NotAllowed)
+                .hint("check that the key in AWS_ACCESS_KEY_ID may read it, and AWS_REGION"),
+            E::Status { .. } | E::Range { .. } => plain(Kind::Network).hint("try again later"),
+            E::Http(_) => match error {
+                E::Http(error) => error.into(),
+                other => Self::of(Kind::Failed, &other),
+            },
         }
     }
 }

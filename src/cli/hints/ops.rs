@@ -104,6 +104,20 @@ impl From<ops::Error> for Failure {
                 )),
                 other => Self::of(Kind::Failed, &other),
             },
+            E::RemoteHash { .. } => {
+                plain(Kind::Failed).hint("whoever packs the kit writes it as sha256:…")
+            }
+            E::Dataset { .. } => {
+                let message = error.to_string();
+                let E::Dataset { source, .. } = error else {
+                    return Self::new(Kind::Failed, message);
+                };
+                // The kind of failure, and what can be done, are those of the cause.
+                let mut failure = Self::from(*source);
+                let cause = std::mem::replace(&mut failure.message, message);
+                failure.causes.insert(0, cause);
+                failure
+            }
             E::ParentElsewhere {
                 registry,
                 is_private: false,
@@ -118,7 +132,9 @@ impl From<ops::Error> for Failure {
             | E::Filter(_)
             | E::Chain(_)
             | E::Registry(_)
+            | E::S3(_)
             | E::Credentials(_) => match error {
+                E::S3(error) => error.into(),
                 E::Registry(error) => error.into(),
                 E::Credentials(error) => error.into(),
                 E::Store(error) => error.into(),

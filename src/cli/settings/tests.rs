@@ -22,6 +22,7 @@ const TYPED: &[&str] = &[
     "desc",
     "author",
     "dir",
+    "remote",
     "filter",
     "include",
     "exclude",
@@ -56,6 +57,7 @@ const TYPED: &[&str] = &[
     "check",
     "token-server",
     "allow-parent",
+    "include-remote",
     "expect-digest",
     // the old names of filters
     "kitfile",

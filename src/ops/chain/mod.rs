@@ -14,6 +14,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use super::{
     Error,
+    datasets::{self, Elsewhere},
     kit::{self, Kit},
     remote::Remote,
 };
@@ -146,6 +147,8 @@ pub struct Family {
     pub kit: Kit,
     /// Its parents, the nearest first, as far as they are wanted.
     pub parents: Vec<Kit>,
+    /// Its datasets that are kept elsewhere, as far as they are wanted.
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 impl Family {
@@ -157,12 +160,14 @@ impl Family {
 }
 
 /// Opens the kit that `reference` names and, if `filter` wants something of a model, its parents:
-/// each in the store, or for want of it there where `remote` leads to.
+/// each in the store, or for want of it there where `remote` leads to. With `all_datasets` those that
+/// are kept elsewhere, too.
 pub fn open(
     store: &Store,
     remote: Option<&Remote<'_>>,
     reference: &Reference,
     filter: &Filter,
+    all_datasets: bool,
     progress: &dyn Progress,
 ) -> Result<Family, Error> {
     let lock = Arc::new(store.reader(progress)?);
@@ -180,6 +185,15 @@ pub fn open(
             remote.open(reference)?
         }
     };
+    // What a kit names is where whoever made it wants.
+    let open_other = |other: &Reference| match here(other)? {
+        Ok(kit) => Ok(kit),
+        Err(remote) => {
+            remote.check_parent(reference.repository(), other)?;
+            remote.tell(other);
+            remote.open(other)
+        }
+    };
     let parents = RefCell::new(Vec::new());
     if Family::parents_filter(filter).is_some() {
         let names = [reference.clone().or_latest()];
@@ -189,21 +203,22 @@ pub fn open(
             kitfile: &kit.kitfile,
         };
         follow(child, &|parent| {
-            let opened = match here(parent)? {
-                Ok(kit) => kit,
-                Err(remote) => {
-                    remote.check_parent(reference.repository(), parent)?;
-                    remote.tell(parent);
-                    remote.open(parent)?
-                }
-            };
+            let opened = open_other(parent)?;
             let found = (opened.descriptor.clone(), opened.kitfile.clone());
             parents.borrow_mut().push(opened);
             Ok(found)
         })?;
     }
-    let parents = parents.into_inner();
-    Ok(Family { kit, parents })
+    let elsewhere = if all_datasets {
+        datasets::find(&kit.kitfile, filter, &open_other)?
+    } else {
+        Vec::new()
+    };
+    Ok(Family {
+        kit,
+        parents: parents.into_inner(),
+        elsewhere,
+    })
 }
 
 /// Returns the kit that holds the model of a kit with this Kitfile.

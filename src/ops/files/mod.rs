@@ -61,7 +61,8 @@ pub fn list_layers(
     for wanted in layers {
         let layer = &wanted.layer;
         let is_sound = sound.contains(&layer.descriptor.digest);
-        let mut tell = |file: File| {
+        let mut tell = |mut file: File| {
+            file.path = wanted.place_below(file.path);
             if globs.selects(&file.path) {
                 found(layer, file)?;
             }
@@ -99,7 +100,7 @@ pub(super) fn retain_selected(
         // Of a file in a registry the manifest tells the path, and it was checked.
         let is_known = wanted.layer.layer_type.encoding.is_raw() && wanted.is_far();
         let is_sound = is_known || sound.contains(&wanted.layer.descriptor.digest);
-        if !is_sound || may_select(&wanted.layer, store, globs, progress)? {
+        if !is_sound || may_select(&wanted, store, globs, progress)? {
             kept.push(wanted);
         }
     }
@@ -109,15 +110,19 @@ pub(super) fn retain_selected(
 
 /// Tells whether something in a sound layer is selected.
 fn may_select(
-    layer: &Layer,
+    wanted: &Wanted,
     store: &Store,
     globs: &PathGlobs,
     progress: &dyn Progress,
 ) -> Result<bool, Error> {
+    let layer = &wanted.layer;
     let blob = &layer.descriptor;
+    let selects = |path: Vec<u8>| globs.selects(&wanted.place_below(path));
     match layer.layer_type.encoding {
         Encoding::Tar => {}
-        encoding if encoding.is_raw() => return Ok(globs.selects(layer.entry.clean.as_bytes())),
+        encoding if encoding.is_raw() => {
+            return Ok(selects(layer.entry.clean.clone().into_bytes()));
+        }
         _ => return Ok(true),
     }
     let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
@@ -127,7 +132,7 @@ fn may_select(
         }
         // What is wrong with an archive is told when it is unpacked.
         match reader.next_entry() {
-            Ok(Some(entry)) if globs.selects(&tar_file(layer, &entry).path) => return Ok(true),
+            Ok(Some(entry)) if selects(tar_file(layer, &entry).path) => return Ok(true),
             Ok(Some(_)) if reader.pass_over_content().is_ok() => {}
             Ok(None) => return Ok(false),
             Ok(Some(_)) | Err(_) => return Ok(true),

@@ -110,6 +110,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
     "sha256:5467fc493537ff41b7ffdbe934d13a0c0ce0dee784c84382900cc53c8e45b9f1",
     "sha256:2ebb30bcc85fc30958848a262b65701d50667db4539fd274a1ba5908cba3c61a"
   ],
+  "remote": [],
   "written": 2,
   "linked": 0,
   "replaced": 0,
@@ -130,7 +131,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
         kit.run(line.iter().chain(&["{{ .Eqaul }}"])),
         str![[r#"
 [stderr]
-error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Parents, .Reference, .Replaced, .Written
+error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Parents, .Reference, .Remote, .Replaced, .Written
 [exit 2]
 
 "#]]
