@@ -364,6 +364,22 @@ data/train.csv
 }
 
 #[test]
+fn commands_that_look_into_the_store_alone_tell_how_to_get_a_kit() {
+    let kit = Sandbox::new();
+    for arguments in [&["files"][..], &["cat"]] {
+        let name = ["registry.example/team/net:1"];
+        let path = if arguments == ["cat"] {
+            &["a"][..]
+        } else {
+            &[]
+        };
+        let output = kit.run(arguments.iter().chain(&name).chain(path)).exits(3);
+        let hint = "hint: `kit pull registry.example/team/net:1` brings it from its registry";
+        assert!(output.stderr.contains(hint), "{output}");
+    }
+}
+
+#[test]
 fn layers_of_every_kind_come_out_of_a_real_registry() {
     let setup = Setup::default();
     let Some(registry) = RealRegistry::start(&setup).filter(|_| have("skopeo")) else {

@@ -1,7 +1,10 @@
 //! `kit cat`
 
 use crate::{
-    cli::{Context, args::LimitArgs, failure::Failure, help::examples, values::reference},
+    cli::{
+        Context, args::LimitArgs, failure::Failure, help::examples, hints::not_here,
+        values::reference,
+    },
     ops::{self, files, kit},
     reference::Reference,
 };
@@ -29,7 +32,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store_within("kit cat", &args.limits.moved)?;
     let progress = context.progress();
-    let kit = kit::open(&store, &args.reference.clone().or_latest(), &progress)?;
+    let reference = args.reference.clone().or_latest();
+    let kit =
+        kit::open(&store, &reference, &progress).map_err(|error| not_here(error, &reference))?;
     let mut out = context.ui.stream();
     files::cat(&kit, &store, &args.path, &mut out, &progress).map_err(|error| {
         let is_absent = matches!(error, ops::Error::NoSuchFile { .. });

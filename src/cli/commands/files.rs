@@ -11,6 +11,7 @@ use crate::{
         escape::{escape_bytes, escape_lines},
         failure::{Failure, Kind},
         help::examples,
+        hints::not_here,
         human,
         parents::tell_model_elsewhere,
         values::reference,
@@ -69,7 +70,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store_within("kit files", &args.limits.moved)?;
     let progress = context.progress();
     let reference = args.reference.clone().or_latest();
-    let kit = kit::open(&store, &reference, &progress)?;
+    let kit =
+        kit::open(&store, &reference, &progress).map_err(|error| not_here(error, &reference))?;
     if filter.selects_type(Type::Model) {
         tell_model_elsewhere(&kit.kitfile, context);
     }

@@ -11,6 +11,19 @@ use crate::{
     reference,
 };
 
+/// Returns the failure of a command that looks into kits of the store alone.
+pub(crate) fn not_here(error: ops::Error, reference: &reference::Reference) -> Failure {
+    let is_elsewhere = error.is_elsewhere();
+    let failure = Failure::from(error);
+    if is_elsewhere {
+        failure.hint(format!(
+            "`kit pull {reference}` brings it from its registry"
+        ))
+    } else {
+        failure
+    }
+}
+
 impl From<ops::Error> for Failure {
     fn from(error: ops::Error) -> Self {
         use ops::Error as E;
