@@ -140,6 +140,9 @@ pub fn run(
         if unpack.layer(source, &select)?.held || !is_far {
             continue;
         }
+        if progress.cancelled() {
+            return Err(archive::Error::Interrupted.into());
+        }
         if unpack.failure().is_some_and(archive::Error::is_altered) {
             progress.warn(&format!(
                 "what came for {label} is something else: it is fetched once more"

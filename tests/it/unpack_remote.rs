@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -377,6 +377,45 @@ fn commands_that_look_into_the_store_alone_tell_how_to_get_a_kit() {
         let hint = "hint: `kit pull registry.example/team/net:1` brings it from its registry";
         assert!(output.stderr.contains(hint), "{output}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn who_interrupts_waits_for_no_other_layer_and_finds_the_folder_as_it_was() {
+    let (_publisher, shelf, name) = shelf(
+        MIB,
+        blobs(|it| {
+            // The config comes.
+            if it.before == 0 {
+                Fate::Fine
+            } else {
+                Fate::Silent(1000)
+            }
+        }),
+    );
+    let kit = Sandbox::new();
+    let mut command = kit.command(["unpack", &name, "-d", "out"]);
+    command.stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while shelf.blobs().len() < 2 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(
+        said.contains("Unpacking model") && !said.contains("Unpacking code"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(kit.path("out")).unwrap().count(), 0);
 }
 
 #[test]
