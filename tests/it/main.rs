@@ -32,6 +32,7 @@ mod inspect; // the documents of a kit
 mod layering; // which module may use which
 mod limits; // what reading may cost, and moving that
 mod list; // the kits there are
+mod list_hostile;
 mod list_remote; // what there is in a registry
 mod load; // kits out of image layouts
 mod login; // logins that a registry takes or refuses

@@ -22,6 +22,7 @@ const TYPED: &[&str] = &[
     "desc",
     "author",
     "dir",
+    "local",
     "remote",
     "filter",
     "include",
