@@ -1,9 +1,11 @@
 """Runs commands and measures them; collects the rows of the tables."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,8 @@ class Bench:
         self.work = pathlib.Path(args.work).resolve() / f"run-{os.getpid()}"
         self.work.mkdir(parents=True)
         self.kit = args.kit
+        self.drop = args.drop
+        self.ends = contextlib.ExitStack()  # what runs beside, and ends with the bench
         self.fresh = 0
         self.trees = Trees(self.work, args.scale)
         self.rows = collections.defaultdict(list)  # by the name of the row
@@ -84,10 +88,19 @@ class Bench:
         """Runs both in turn, and in turn first, and returns the seconds of each."""
         times = ([], [])
         for pair in range(self.pair_count):
+            before = self.fresh
             for which in ((0, 1), (1, 0))[pair % 2]:
                 times[which].append((ours, other)[which]().seconds)
                 print(f"  pair {pair + 1}: {('kit', 'other')[which]} {times[which][-1]:.2f} s", file=sys.stderr)
+            if self.drop:
+                self.delete(before)
         return times
+
+    def delete(self, before):
+        """Deletes all that was made after a folder."""
+        for path in self.work.glob("[0-9]*-*"):
+            if int(path.name.split("-")[0]) > before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     # --- results ---
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import subprocess
 
 from measure import size
@@ -17,7 +18,8 @@ Measured by `tests/bench/run`, which builds the release program, makes the trees
 
 A ratio is the median of `kit` over the median of the other program. Both run in turn, five times each, from sources that were
 just read into fresh folders, each ended by `sync -f`; nothing is deleted in between. Behind a median stand the fastest and the
-slowest run. Bytes written are what the process gave the file system.
+slowest run. Bytes written are what the process gave the file system. Bytes on the wire are counted by a relay before the
+registry, or are those of its log.
 """
 
 
@@ -71,19 +73,19 @@ def machine(work):
             f"{os.uname().sysname} {os.uname().release}; load at the end {load}")
 
 
-def versions(kit, package):
+def versions(kit, package, others):
     """Says what ran."""
     def first_line(*command):
         done = subprocess.run(command, capture_output=True, text=True, cwd=package, check=False)
-        return (done.stdout.splitlines() or [""])[0].strip()
+        return (done.stdout.splitlines() or [""])[0].split(" libcurl/")[0].strip()
 
     commit = first_line("git", "rev-parse", "--short=10", "HEAD")
     changed = first_line("git", "status", "--porcelain", "--untracked-files=no", "--", "src", "Cargo.lock", "Cargo.toml")
     commit = f" ({commit}{' and changes' if changed else ''})" if commit else ""
-    others = ", ".join(first_line(name, "--version") for name in ("cp", "tar", "find"))
+    others = ", ".join(first_line(name, "--version") for name in others if shutil.which(name))
     return f"{first_line(kit, '-V')}{commit}; {others}"
 
 
-def where(work, kit, package):
+def where(work, kit, package, others):
     today = datetime.date.today().isoformat()
-    return f"{today}, {versions(kit, package)}; {machine(work)}"
+    return f"{today}, {versions(kit, package, others)}; {machine(work)}"

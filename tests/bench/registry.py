@@ -1,0 +1,144 @@
+"""A docker-registry in the work folder, a relay before it, and curl that moves blobs to and from it."""
+
+import json
+import pathlib
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+NEEDED = ("docker-registry", "curl")
+
+
+def missing():
+    """Returns why the rows of registries cannot run; None if they can."""
+    lacking = [name for name in NEEDED if not shutil.which(name)]
+    return f"{' and '.join(lacking)} not installed" if lacking else None
+
+
+class Registry:
+    """A registry with nothing in it, until the bench ends or `stop`."""
+
+    def __init__(self, bench):
+        self.folder = bench.folder("registry")
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.read = 0  # of the log
+        for _ in range(10):  # another process may be faster to take a free port
+            if self.start():
+                break
+        else:
+            sys.exit(f"docker-registry does not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+        bench.ends.callback(self.stop)
+        self.host = f"127.0.0.1:{self.port}"
+
+    def start(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        (self.folder / "config.yml").write_text(
+            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {json.dumps(str(self.folder / 'data'))}\n"
+            f"http:\n  addr: 127.0.0.1:{self.port}\n")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        while self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return True
+            except OSError:
+                time.sleep(0.01)
+        return False
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def answered(self):
+        """Returns how many bytes of blobs it gave away since this was last asked, by its access log."""
+        time.sleep(0.2)  # a line is written after its answer
+        with open(self.log, "rb") as log:
+            log.seek(self.read)
+            text = log.read()
+        self.read += len(text)
+        return sum(map(int, re.findall(rb'"GET \S*/blobs/\S* HTTP/[0-9.]+" 20[06] (\d+)', text)))
+
+
+class Relay:
+    """A relay to a registry, which may limit each connection."""
+
+    def __init__(self, bench, registry, rate=None):
+        program = pathlib.Path(__file__).with_name("relay.py")
+        command = [sys.executable, program, registry.port, *([rate] if rate else [])]
+        self.process = subprocess.Popen(list(map(str, command)), text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        bench.ends.callback(self.stop)
+        self.host = f"127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def counted(self):
+        """Returns the bytes that clients sent and received, and their connections, since this was last asked."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return tuple(map(int, self.process.stdout.readline().split()))
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def blob(home, digest):
+    return home / "store" / "blobs" / digest.replace(":", "/")
+
+
+def manifest(home):
+    """Returns the manifest of the only kit of a store, which may have several names."""
+    index = json.loads((home / "store" / "index.json").read_text())
+    [digest] = {entry["digest"] for entry in index["manifests"]}
+    return json.loads(blob(home, digest).read_text())
+
+
+def blobs(home):
+    """Returns digest, size and file of its config and its layers."""
+    only = manifest(home)
+    return [(it["digest"], it["size"], blob(home, it["digest"])) for it in (only["config"], *only["layers"])]
+
+
+def layer(home, path):
+    """Returns the size of its layer that was packed from this path."""
+    return next(it["size"] for it in manifest(home)["layers"] if path in it["annotations"].values())
+
+
+def at_once(setup, calls):
+    """Returns a command that runs all calls at the same time, and fails if one of them does."""
+    lines = [setup, "all="]
+    lines += [f'{call} & all="$all $!"' for call in calls]
+    lines += ["code=0", 'for one in $all; do wait "$one" || code=1; done', "exit $code"]
+    return ["sh", "-c", "\n".join(lines)]
+
+
+def curl_push(host, repository, moved):
+    """Returns a command that sends each blob with a POST and a PUT."""
+    setup = (
+        "put() {\n"
+        f"  at=$(curl -sSf -X POST -D - -o /dev/null http://{host}/v2/{repository}/blobs/uploads/ |"
+        " tr -d '\\r' | sed -n 's/^[Ll]ocation: //p') &&\n"
+        "  curl -sSf -o /dev/null -H Expect: -H 'Content-Type: application/octet-stream' -T \"$2\" \"$at&digest=$1\"\n"
+        "}"
+    )
+    return at_once(setup, [f"put {digest} {shlex.quote(str(file))}" for digest, _, file in moved])
+
+
+def curl_pull(host, repository, moved, to):
+    """Returns a command that fetches each blob with a GET."""
+    return at_once(":", [f"curl -sSf -o {shlex.quote(str(to / digest[7:]))} http://{host}/v2/{repository}/blobs/{digest}"
+                         for digest, _, _ in moved])
+
+
+def curl_ranges(host, repository, digest, length, number, to):
+    """Returns a command that fetches a blob in so many ranges at once, each into a file of its own."""
+    step = -(-length // number)
+    ranges = [(begin, min(begin + step, length) - 1) for begin in range(0, length, step)]
+    return at_once(":", [f"curl -sSf -r {first}-{last} -o {shlex.quote(str(to / f'{first:012}'))} "
+                         f"http://{host}/v2/{repository}/blobs/{digest}" for first, last in ranges])
