@@ -2,8 +2,6 @@
 
 use std::io::{self, Read};
 
-use bytes::{Buf as _, Bytes};
-
 use super::{Error, kit::Kit, transfer::Network};
 use crate::{
     digest::Digest,
@@ -11,7 +9,7 @@ use crate::{
     kitfile::{Dataset, Kitfile, Section, clean},
     progress::Progress,
     reference::{Reference, model_path_reference},
-    s3::{Location, Object, Storage},
+    s3::{Chunk, Location, Object, Storage},
 };
 
 /// A dataset that is kept elsewhere.
@@ -126,7 +124,7 @@ impl<'o> Objects<'o> {
             object: self.network.wait(self.progress, opening)?,
             network: self.network,
             progress: self.progress,
-            current: Bytes::new(),
+            current: Chunk::default(),
         })
     }
 }
@@ -136,7 +134,7 @@ pub struct ObjectStream<'o> {
     object: Object,
     network: &'o Network,
     progress: &'o dyn Progress,
-    current: Bytes,
+    current: Chunk,
 }
 
 impl ObjectStream<'_> {
@@ -148,17 +146,18 @@ impl ObjectStream<'_> {
 
 impl Read for ObjectStream<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.current.is_empty() {
+        loop {
+            let read = self.current.read(into)?;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
             let next = self.network.wait(self.progress, self.object.next());
             match next {
-                Ok(Some(bytes)) => self.current = bytes,
+                Ok(Some(chunk)) => self.current = chunk,
                 Ok(None) => return Ok(0),
                 Err(Error::S3(error)) => return Err(io::Error::other(error)),
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
-        let read = into.len().min(self.current.len());
-        self.current.copy_to_slice(&mut into[..read]);
-        Ok(read)
     }
 }

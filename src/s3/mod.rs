@@ -6,7 +6,7 @@
 
 mod sign;
 
-use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
+use std::{fmt, io::Cursor, ops::Range, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
@@ -194,6 +194,9 @@ impl Storage {
     }
 }
 
+/// Bytes of an object as they came.
+pub type Chunk = Cursor<Bytes>;
+
 /// An object on its way.
 pub struct Object {
     storage: Storage,
@@ -212,7 +215,7 @@ impl Object {
     }
 
     /// Returns the next bytes, `None` after the last. What breaks off is taken up.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Chunk>, Error> {
         while self.at < self.size {
             let mut answer = match self.answer.take() {
                 Some(answer) => answer,
@@ -230,7 +233,7 @@ impl Object {
                     }
                     self.at += length;
                     self.failed = 0;
-                    return Ok(Some(bytes));
+                    return Ok(Some(Chunk::new(bytes)));
                 }
                 Ok(None) => answer.broken(Reason::Broken("the answer ended too early".to_owned())),
                 Err(error) => error,

@@ -125,7 +125,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio::", &["cli", "http", "ops", "registry"]),
     ("rpassword::", &["cli"]),
     ("zeroize::", &["credentials"]),
-    ("bytes::", &["http", "registry"]),
+    ("bytes::", &["http", "registry", "s3"]),
     ("http_body::", &["http"]),
     ("base64::", &["credentials", "http"]),
     ("fastrand::", &["credentials", "http"]),

@@ -75,9 +75,9 @@ REPOSITORY                 TAG         MAINTAINER   NAME        SIZE   DIGEST
 [HOST]/team/net   large       <none>       (damaged)   -      <none>
 [HOST]/team/net   lost        <none>       (damaged)   0 B    sha256:[DIGEST]
 [HOST]/team/net   lying       <none>       (damaged)   -      sha256:[DIGEST]
-[HOST]/team/net   type        <none>       (no kit)    -      <none>
+[HOST]/team/net   type        <none>       (damaged)   -      sha256:[DIGEST]
 [stderr]
-error: 8 kits cannot be read
+error: 9 kits cannot be read
   [HOST]/team/net:disguised: the manifest of team/net:disguised on [HOST] cannot be used: manifest holds `manifests`, which does not belong there: it could be read in two ways
   [HOST]/team/net:escape: the config of [HOST]/team/net:escape cannot be read: the config of the kit is not valid: line 1, column 47: not JSON
   [HOST]/team/net:gone: [HOST] has no team/net:gone: unknown (MANIFEST_UNKNOWN)
@@ -86,6 +86,7 @@ error: 8 kits cannot be read
   [HOST]/team/net:large: http://[HOST] sent more than the 4194304 bytes that are read of such an answer
   [HOST]/team/net:lost: [HOST] has no blob sha256:[DIGEST] in team/net
   [HOST]/team/net:lying: http://[HOST] sent content with the digest sha256:[DIGEST] in place of sha256:[DIGEST]
+  [HOST]/team/net:type: the manifest of team/net:type on [HOST] cannot be used: index is malformed: `manifests` is missing at line 1 column 252
 hint: push them again, or remove them: `kit remove --remote`
 [exit 5]
 

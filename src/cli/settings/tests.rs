@@ -176,7 +176,7 @@ fn mistakes_name_the_file_and_the_key_and_what_helps() {
         ),
         (
             "[network]\njobs = 0",
-            "error: c.toml, line 2: `jobs` in [network]: '0' is no number of connections\nhint: write a whole number, 1 or more",
+            "error: c.toml, line 2: `jobs` in [network]: '0' is no number of connections\nhint: write a whole number from 1 to 256",
         ),
         (
             "[network]\nplain-http = true",
