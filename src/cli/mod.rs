@@ -23,6 +23,7 @@ mod spelling;
 mod table;
 mod template;
 mod ui;
+mod upload;
 mod usage;
 mod values;
 

@@ -106,6 +106,12 @@ pub enum Error {
         /// What the registry takes.
         limit: u64,
     },
+    /// A layer that became another one between hashing and sending it.
+    #[error("`{path}` changed while it was sent")]
+    ChangedLayer {
+        /// The path of the layer.
+        path: String,
+    },
     /// A directory could not be packed or unpacked.
     #[error(transparent)]
     Archive(#[from] archive::Error),

@@ -24,6 +24,7 @@ pub mod save;
 mod sources;
 pub mod status;
 pub mod stream;
+mod supply;
 pub mod transfer;
 pub mod unpack;
 mod walk;

@@ -43,6 +43,7 @@ mod migrate; // kits out of the store of KitOps
 mod modelpack; // kits of the other format
 mod pack; // `kit pack`
 mod pack_parents; // kits on top of kits that are in a registry
+mod pack_push; // straight from a directory to a registry
 mod prune; // freeing what nothing needs
 mod pull; // kits out of registries, whatever these do
 mod push; // kits to a registry

@@ -11,6 +11,7 @@
 //! of threads.
 
 mod encode;
+mod files;
 mod plan;
 mod settle;
 mod source;
@@ -18,6 +19,7 @@ mod source;
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::Write,
     panic::resume_unwind,
     sync::{
         Mutex, PoisonError,
@@ -29,6 +31,7 @@ use std::{
 pub(crate) use self::source::check_empty;
 use self::{
     encode::Encoder,
+    files::FileHashes,
     plan::{Buffer, Piece, Planner},
     settle::Settling,
 };
@@ -158,6 +161,66 @@ pub fn write(
     meter: &dyn Meter,
     progress: &dyn Progress,
 ) -> Result<Packed, Error> {
+    run(layer, Out::File(out), options, meter, progress)
+}
+
+/// Finds out what [`write`] would write, and writes it nowhere.
+pub fn measure(
+    layer: Layer<'_>,
+    options: &Options,
+    meter: &dyn Meter,
+    progress: &dyn Progress,
+) -> Result<Packed, Error> {
+    run(layer, Out::Nowhere, options, meter, progress)
+}
+
+/// Gives what [`write`] would write to `out`, in order, from the byte `from` on. What lies before it
+/// is not read if it can be told apart: without compression.
+pub fn stream(
+    layer: Layer<'_>,
+    (out, from): (&mut dyn Write, u64),
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let options = Options {
+        file_digests: false,
+        ..*options
+    };
+    let out = Out::Stream { out, from };
+    run(layer, out, &options, &crate::progress::Silent, progress).map(drop)
+}
+
+/// Where an archive goes.
+enum Out<'a> {
+    /// Into a file, by the workers where its places are known.
+    File(&'a File),
+    /// Nowhere: its digests are wanted.
+    Nowhere,
+    /// To something that takes it in order, and hashes it.
+    Stream { out: &'a mut dyn Write, from: u64 },
+}
+
+impl Out<'_> {
+    /// Takes bytes that begin at `at` in the archive.
+    fn take(&mut self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => platform::write_all_at(file, bytes, at),
+            Self::Nowhere => Ok(()),
+            Self::Stream { out, from } => {
+                let skipped = usize::try_from(from.saturating_sub(at)).unwrap_or(bytes.len());
+                out.write_all(bytes.get(skipped..).unwrap_or_default())
+            }
+        }
+    }
+}
+
+fn run(
+    layer: Layer<'_>,
+    mut out: Out<'_>,
+    options: &Options,
+    meter: &dyn Meter,
+    progress: &dyn Progress,
+) -> Result<Packed, Error> {
     let threads = options.threads.max(1);
     let plain_size = layer.plain_size();
     // The content of a raw layer is its file: its digest is there anyway.
@@ -165,10 +228,18 @@ pub fn write(
     let piece_size = encode::piece_size(options.compression);
     let planner = Mutex::new(Planner::new(layer, piece_size, plain_size));
     let is_plain = options.compression == Compression::None;
-    let shared = is_plain && layer.shape == Shape::Raw && share(layer, out)?;
-    if is_plain && !shared {
-        // Before the first byte is read: how long it gets is known, and whether there is room.
-        platform::reserve(out, plain_size).map_err(|source| layer.cannot_write(source))?;
+    let (file, from) = match &out {
+        Out::File(file) => (Some(*file), 0),
+        Out::Nowhere => (None, 0),
+        Out::Stream { from, .. } => (None, *from),
+    };
+    let mut shared = false;
+    if let Some(file) = file.filter(|_| is_plain) {
+        shared = layer.shape == Shape::Raw && share(layer, file)?;
+        if !shared {
+            // Before the first byte is read: how long it gets is known, and whether there is room.
+            platform::reserve(file, plain_size).map_err(|source| layer.cannot_write(source))?;
+        }
     }
     let (done, arrived) = channel();
     let buffers = threads + 2 + usize::from(hash_files);
@@ -180,7 +251,8 @@ pub fn write(
     let empty = Mutex::new(empty);
     let job = Job {
         layer,
-        out,
+        out: file,
+        unread: if is_plain { from } else { 0 },
         compression: options.compression,
         hash_files,
         shared,
@@ -204,10 +276,10 @@ pub fn write(
         let files = FileHashes::new(if hash_files { layer.file_count() } else { 0 });
         let aside = hash_files && plain_size > piece_size as u64;
         let (mut packed, files) = if aside {
-            job.collect_and_hash_aside(scope, arrived, free, meter, files)?
+            job.collect_and_hash_aside(scope, arrived, free, meter, (files, out))?
         } else {
             let mut files = files;
-            let packed = job.collect(arrived, meter, |piece| {
+            let packed = job.collect(arrived, meter, &mut out, |piece| {
                 files.take(&piece);
                 // The workers may all have finished: then nobody needs the buffer.
                 let _ = free.send(piece.buffer);
@@ -237,48 +309,13 @@ fn share(layer: Layer<'_>, out: &File) -> Result<bool, Error> {
     Ok(shared)
 }
 
-/// The digests of a layer's files, from pieces in their order.
-struct FileHashes {
-    done: Vec<Option<Digest>>,
-    /// The state of the file that the next piece goes on with.
-    open: Hasher,
-}
-
-impl FileHashes {
-    fn new(files: usize) -> Self {
-        Self {
-            done: vec![None; files],
-            open: Hasher::new(),
-        }
-    }
-
-    fn take(&mut self, piece: &Piece) {
-        if self.done.is_empty() {
-            return;
-        }
-        for part in &piece.parts {
-            let number = part.source.number;
-            if part.digest.is_some() {
-                self.done[number] = part.digest;
-                continue;
-            }
-            self.open.update(piece.content_of(part));
-            if part.is_last() {
-                self.done[number] = Some(std::mem::take(&mut self.open).finish());
-            }
-        }
-    }
-
-    fn finish(self) -> Vec<Digest> {
-        let all: Option<Vec<_>> = self.done.into_iter().collect();
-        all.expect("without a failure every file has passed")
-    }
-}
-
 /// What the workers share.
 struct Job<'a> {
     layer: Layer<'a>,
-    out: &'a File,
+    /// The file that workers write into, if there is one.
+    out: Option<&'a File>,
+    /// Up to here nobody wants the bytes.
+    unread: u64,
     compression: Compression,
     hash_files: bool,
     /// Whether `out` has the content already: then it is only read, and it alone.
@@ -325,9 +362,13 @@ impl Job<'_> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        if self.shared {
+        // An empty piece at the beginning of what is wanted whole is no less wanted.
+        if self.unread > 0 && piece.offset + piece.length as u64 <= self.unread {
+            return Ok(piece);
+        }
+        if let Some(out) = self.out.filter(|_| self.shared) {
             let gap = &mut piece.buffer.plain[..piece.length];
-            return match platform::read_exact_at(self.out, gap, piece.offset) {
+            return match platform::read_exact_at(out, gap, piece.offset) {
                 Ok(()) => Ok(piece),
                 Err(source) => Err(self.layer.cannot_write(source)),
             };
@@ -340,12 +381,13 @@ impl Job<'_> {
                 part.digest = Some(Digest::of(gap));
             }
         }
-        match encoder {
-            Some(encoder) => {
+        match (encoder, self.out) {
+            (Some(encoder), _) => {
                 let Buffer { plain, encoded } = &mut piece.buffer;
                 encoder.encode(&plain[..piece.length], encoded)
             }
-            None => platform::write_all_at(self.out, piece.plain(), piece.offset),
+            (None, Some(out)) => platform::write_all_at(out, piece.plain(), piece.offset),
+            (None, None) => Ok(()),
         }
         .map_err(|source| self.layer.cannot_write(source))?;
         Ok(piece)
@@ -358,7 +400,7 @@ impl Job<'_> {
         arrived: Receiver<Result<Piece, Error>>,
         free: SyncSender<Buffer>,
         meter: &dyn Meter,
-        mut files: FileHashes,
+        (mut files, mut out): (FileHashes, Out<'_>),
     ) -> Result<(Packed, FileHashes), Error> {
         let (pass, passed) = channel::<Piece>();
         let hasher = thread::Builder::new()
@@ -370,7 +412,7 @@ impl Job<'_> {
                 files
             })
             .map_err(|source| self.layer.cannot_write(source))?;
-        let written = self.collect(arrived, meter, |piece| {
+        let written = self.collect(arrived, meter, &mut out, |piece| {
             // The other side ends only after this one.
             let _ = pass.send(piece);
         });
@@ -379,8 +421,8 @@ impl Job<'_> {
         Ok((written?, files))
     }
 
-    /// Takes the pieces in whatever order they arrive, hashes them in theirs, and writes what is
-    /// compressed. `pass_on` gets each piece that is done with.
+    /// Takes the pieces in whatever order they arrive, hashes them in theirs, and writes what the
+    /// workers have not written: what is compressed, and what goes to no file. `pass_on` gets each piece that is done with.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it must be dropped when hashing ends, which is what stops the workers"
@@ -389,28 +431,39 @@ impl Job<'_> {
         &self,
         arrived: Receiver<Result<Piece, Error>>,
         meter: &dyn Meter,
+        out: &mut Out<'_>,
         mut pass_on: impl FnMut(Piece),
     ) -> Result<Packed, Error> {
         let (mut plain, mut encoded) = (Hasher::new(), Hasher::new());
         let (mut plain_size, mut size) = (0, 0);
-        let mut settling = Settling::new(self.out);
+        let is_plain = self.compression == Compression::None;
+        let is_hashed = !matches!(out, Out::Stream { .. });
+        let mut settling = self.out.filter(|_| !self.shared).map(Settling::new);
         let mut next = 0;
         let mut early = BTreeMap::new();
         for piece in &arrived {
             let piece = piece?;
             early.insert(piece.number, piece);
             while let Some(piece) = early.remove(&next) {
-                plain.update(piece.plain());
                 plain_size += piece.length as u64;
-                if self.compression != Compression::None {
-                    let bytes = &piece.buffer.encoded;
-                    encoded.update(bytes);
-                    platform::write_all_at(self.out, bytes, size)
+                let bytes = if is_plain {
+                    piece.plain()
+                } else {
+                    &piece.buffer.encoded
+                };
+                if is_hashed {
+                    plain.update(piece.plain());
+                    if !is_plain {
+                        encoded.update(bytes);
+                    }
+                }
+                if self.out.is_none() || !is_plain {
+                    out.take(bytes, size)
                         .map_err(|source| self.layer.cannot_write(source))?;
-                    size += bytes.len() as u64;
+                }
+                size += bytes.len() as u64;
+                if let Some(settling) = &mut settling {
                     settling.written_to(size);
-                } else if !self.shared {
-                    settling.written_to(plain_size);
                 }
                 next += 1;
                 meter.advance(piece.parts.iter().map(|part| part.length as u64).sum());
@@ -423,10 +476,9 @@ impl Job<'_> {
             }
         }
         let diff_id = plain.finish();
-        let is_plain = self.compression == Compression::None;
         Ok(Packed {
             digest: if is_plain { diff_id } else { encoded.finish() },
-            size: if is_plain { plain_size } else { size },
+            size,
             diff_id,
             plain_size,
             files: Vec::new(),

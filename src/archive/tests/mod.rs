@@ -308,6 +308,44 @@ fn the_archive_does_not_depend_on_threads() {
 }
 
 #[test]
+fn a_layer_can_be_measured_and_given_from_anywhere_without_a_file() {
+    let large = "0123456789abcdef".repeat(200_000);
+    let context = Context::new(&[("a", &large), ("b/c", "x"), ("d", &large[..700_000])]);
+    let found = context.walk(&["."], "").unwrap();
+    let layer = layer(&found, 0, Shape::Tar);
+    for compression in [
+        pack::Compression::None,
+        pack::Compression::Gzip,
+        pack::Compression::Zstd,
+    ] {
+        let options = pack::Options {
+            compression,
+            ..plain(3)
+        };
+        let out = tempfile::NamedTempFile::new().unwrap();
+        let packed = pack::write(layer, out.as_file(), &options, &Silent, &Silent).unwrap();
+        let measured = pack::measure(layer, &options, &Silent, &Silent).unwrap();
+        assert_eq!(measured, packed);
+        let all = fs::read(out.path()).unwrap();
+        for from in [0, 1, 1 << 20, (1 << 20) + 7, all.len() - 1, all.len()] {
+            let mut bytes = Vec::new();
+            let to = (&mut bytes as &mut dyn std::io::Write, from as u64);
+            pack::stream(layer, to, &options, &Silent).unwrap();
+            assert!(
+                bytes == all[from.min(all.len())..],
+                "{compression:?} {from}"
+            );
+        }
+    }
+    // Also where it is not read, a file that changed is noticed.
+    fs::write(context.0.path().join("a"), "other").unwrap();
+    let mut bytes = Vec::new();
+    let to = (&mut bytes as &mut dyn std::io::Write, 3_300_000);
+    let changed = pack::stream(layer, to, &plain(1), &Silent);
+    assert!(matches!(changed, Err(Error::ChangedWhileReading { .. })));
+}
+
+#[test]
 fn a_raw_layer_is_its_file() {
     let large = "0123456789abcdefg".repeat(150_000);
     for content in ["", "x", &large[..1 << 20], &large] {

@@ -1,8 +1,5 @@
 //! `kit push`
 
-use std::sync::Arc;
-
-use clap::ValueEnum as _;
 use serde::Serialize;
 
 use crate::{
@@ -13,16 +10,14 @@ use crate::{
         help::examples,
         human,
         network::{NetworkArgs, TransferArgs},
-        settings,
-        values::{References, bytes, references},
+        upload::UploadArgs,
+        values::{References, references},
     },
-    http::limits,
     ops::{
         push::{self, Kit, Pushed, Pusher},
         transfer::Network,
     },
     reference::Reference,
-    registry::{self, Throttle, UploadOptions, Way},
 };
 
 /// Give kits to a registry
@@ -44,26 +39,6 @@ pub(crate) struct Args {
     /// Its name in the registry, if that is another one; it may have several tags
     #[arg(value_name = "DESTINATION", value_parser = references)]
     destination: Option<References>,
-    /// What kind of registry it is [default: known by its name and answers]
-    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(registry::kinds()))]
-    kind: Option<String>,
-    /// Send blobs in pieces of at most this size, such as 50MB [default: what suits the registry]
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    chunk_size: Option<u64>,
-    /// How to send large blobs: whole, or in chunks [default: what suits the registry]
-    #[arg(
-        long,
-        value_name = "WAY",
-        hide_possible_values = true,
-        conflicts_with = "chunk_size"
-    )]
-    upload: Option<Upload>,
-    /// The largest layer that the registry takes, such as 10GB [default: known of some kinds]
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    max_layer: Option<u64>,
-    /// Send nothing if a limit of the registry is known that the kit exceeds
-    #[arg(long)]
-    strict_limits: bool,
     /// Push kits in the form of container images, for registries that take nothing else; `kit pull`
     /// makes kits of them again, other programs do not
     #[arg(long)]
@@ -71,18 +46,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: FormatArgs,
     #[command(flatten)]
+    upload: UploadArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
     #[command(flatten)]
     network: NetworkArgs,
-}
-
-/// How large blobs are sent.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Upload {
-    /// In one request each
-    Whole,
-    /// In several requests
-    Chunks,
 }
 
 /// The result in JSON.
@@ -120,30 +88,11 @@ struct ParentRow {
 /// Pushes the kits and prints their digests.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let kits = kits(args)?;
-    let wishes = wishes(args, &kits[0].targets[0], context);
     let store = context.store("kit push")?;
-    let upload = UploadOptions {
-        sessions: Some(context.settings.home()?.join("uploads")),
-        stall: args.transfer.stall_timeout,
-        closing: limits::CLOSING,
-        throttle: args
-            .transfer
-            .max_rate()
-            .map(|rate| Arc::new(Throttle::new(rate))),
-        kind: wishes.kind.as_deref().and_then(registry::kind),
-        way: wishes.upload.map(|way| match way {
-            Upload::Whole => Way::Whole,
-            Upload::Chunks => Way::Chunks,
-        }),
-        max_layer: wishes.max_layer,
-        chunk: wishes.chunk_size,
-    };
-    let options = push::Options {
-        concurrency: args.transfer.uploads(),
-        strict_limits: args.strict_limits,
-        compat: wishes.compat,
-        upload,
-    };
+    let target = &kits[0].targets[0];
+    let options = args
+        .upload
+        .options(&args.transfer, args.compat, target, context)?;
     let stall = args.transfer.stall_timeout;
     let access = args.network.access(&kits[0].targets[0], stall, context)?;
     let network = Network::new()?;
@@ -170,36 +119,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     drop(pusher);
     drop(progress);
     print(args, &kits, &reports, context)
-}
-
-/// How the user wants a registry to be treated.
-struct Wishes {
-    kind: Option<String>,
-    upload: Option<Upload>,
-    chunk_size: Option<u64>,
-    max_layer: Option<u64>,
-    compat: bool,
-}
-
-/// Returns what the flags say, else what the settings say of the registry.
-fn wishes(args: &Args, target: &Reference, context: &Context) -> Wishes {
-    let file = context.settings_file.as_ref().ok().and_then(Option::as_ref);
-    let host = target.repository().and_then(|it| it.registry());
-    // They were checked when the file was read.
-    let setting = |key: &str| settings::of_registry(file?, host?, key);
-    let is_typed = args.upload.is_some() || args.chunk_size.is_some();
-    let upload = setting("upload").filter(|_| !is_typed);
-    let chunk_size = setting("chunk-size").filter(|_| !is_typed);
-    Wishes {
-        kind: args
-            .kind
-            .clone()
-            .or_else(|| setting("kind").map(str::to_owned)),
-        upload: args.upload.or_else(|| Upload::from_str(upload?, true).ok()),
-        chunk_size: args.chunk_size.or_else(|| bytes(chunk_size?).ok()),
-        max_layer: args.max_layer.or_else(|| bytes(setting("max-layer")?).ok()),
-        compat: args.compat || setting("compat") == Some("true"),
-    }
 }
 
 /// Returns what is pushed where.
@@ -272,7 +191,7 @@ fn failure(kit: &Kit, error: crate::ops::Error) -> Failure {
 }
 
 /// Says what was sent and what was not.
-fn summary(pushed: &Pushed) -> String {
+pub(super) fn summary(pushed: &Pushed) -> String {
     if pushed.was_there {
         return "The registry has this kit: only its name was sent".to_owned();
     }

@@ -131,6 +131,8 @@ impl From<ops::Error> for Failure {
                 failure.causes.insert(0, cause);
                 failure
             }
+            E::ChangedLayer { .. } => plain(Kind::Failed)
+                .hint("push again when nothing writes there; with --no-cache nothing is believed"),
             E::ParentElsewhere {
                 registry,
                 is_private: false,

@@ -42,6 +42,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "no-cache",
             "created",
             "threads",
+            "strict-limits",
         ],
     ),
     ("push", &["strict-limits"]),

@@ -60,6 +60,8 @@ const TYPED: &[&str] = &[
     "allow-parent",
     "include-remote",
     "expect-digest",
+    "push",
+    "no-store",
     // the old names of filters
     "kitfile",
     "model",
@@ -86,7 +88,7 @@ fn every_flag_is_a_setting_or_can_only_be_typed() {
             "" => Some(GLOBAL),
             path => keys_of(path),
         };
-        let of_registry = (path == "push").then_some(OF_REGISTRY);
+        let of_registry = ["push", "pack"].contains(&path).then_some(OF_REGISTRY);
         let shared = keys_of(NETWORK).filter(|_| !path.is_empty());
         for long in command.get_arguments().filter_map(Arg::get_long) {
             let is_setting = [settings, shared, of_registry]

@@ -26,15 +26,17 @@ use crate::{
         kit::layer_kind,
         reuse::{Reuse, Wanted, Writing},
     },
+    platform,
     progress::{Meter, Progress},
     store::{Committed, Presence, Writer},
 };
 
-/// Packs every layer, several at a time, and returns them in order.
+/// Packs every layer, several at a time, and returns them in order. Without a `writer` they are only
+/// measured: what would come of them.
 pub(super) fn pack_all(
     options: &Options,
     prepared: &Prepared,
-    writer: &Writer<'_>,
+    writer: Option<&Writer<'_>>,
     reuse: &Reuse<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<PackedLayer>, Error> {
@@ -42,7 +44,12 @@ pub(super) fn pack_all(
     let count = prepared.entries.len();
     let sizes: Vec<u64> = (0..count).map(|layer| tree.bytes(layer)).collect();
     let total = sizes.iter().sum();
-    let meter = progress.begin("Packing", Some(total));
+    let label = if writer.is_some() {
+        "Packing"
+    } else {
+        "Hashing"
+    };
+    let meter = progress.begin(label, Some(total));
     // The largest first, and with as many of the threads as it has of the bytes: the end must not
     // be one large layer that one thread is busy with.
     let mut order: Vec<usize> = (0..count).collect();
@@ -110,7 +117,8 @@ struct Job<'a, 'c> {
     index: usize,
     /// How many threads it gets.
     threads: usize,
-    writer: &'a Writer<'a>,
+    /// Where it goes, if anywhere.
+    writer: Option<&'a Writer<'a>>,
     reuse: &'a Reuse<'c>,
     meter: &'a dyn Meter,
     progress: &'a dyn Progress,
@@ -132,7 +140,7 @@ fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
         },
     };
     let (packed, stored) = match known(job, wanted)? {
-        Some(packed) => (packed, Committed::AlreadyThere),
+        Some(packed) => (packed, job.writer.map(|_| Committed::AlreadyThere)),
         None => write(job, wanted)?,
     };
     Ok(PackedLayer {
@@ -145,21 +153,23 @@ fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
     })
 }
 
-/// Returns what would come of packing, if that is known and in the store.
+/// Returns what would come of packing, if that is known and, should it go there, in the store.
 fn known(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Option<Packed>, Error> {
     let Some(known) = job.reuse.known(wanted, job.threads, job.progress)? else {
         return Ok(None);
     };
     let trust = job.reuse.trust();
-    if job.writer.has(&known.digest, known.size, trust)? != Presence::Here {
+    if let Some(writer) = job.writer
+        && writer.has(&known.digest, known.size, trust)? != Presence::Here
+    {
         return Ok(None);
     }
     job.meter.advance(wanted.tree.bytes(wanted.index));
     Ok(Some(known.into()))
 }
 
-/// Writes a layer into the store, and remembers what came of it.
-fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Committed), Error> {
+/// Writes a layer into the store, or only measures it, and remembers what came of it.
+fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Committed>), Error> {
     let layer = archive::pack::Layer {
         tree: wanted.tree,
         index: wanted.index,
@@ -171,15 +181,42 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Committed), E
         compression: wanted.writing.compression,
         file_digests: wanted.needs_file_digests(job.options.threads),
     };
-    let blob = job.writer.create()?;
-    let mut packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress)?;
+    let Some(writer) = job.writer else {
+        let mut packed = archive::pack::measure(layer, &options, job.meter, job.progress)?;
+        job.reuse.learn(wanted, &packed);
+        packed.files = Vec::new();
+        return Ok((packed, None));
+    };
+    let blob = writer.create()?;
+    let packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress);
+    let mut packed = packed.map_err(|error| no_space(error, wanted, writer))?;
     job.reuse.learn(wanted, &packed);
     packed.files = Vec::new();
     // Asked for here, since committing believes what is recorded.
-    job.writer
-        .has(&packed.digest, packed.size, job.reuse.trust())?;
+    writer.has(&packed.digest, packed.size, job.reuse.trust())?;
     let stored = blob.commit(&packed.digest, packed.size)?;
-    Ok((packed, stored))
+    Ok((packed, Some(stored)))
+}
+
+/// Returns the failure of a layer for which there is no room as what is missing, as far as that is
+/// known before it is packed.
+fn no_space(error: archive::Error, wanted: Wanted<'_>, writer: &Writer<'_>) -> Error {
+    let is_full = matches!(&error, archive::Error::WriteLayer { source, .. }
+        if source.kind() == std::io::ErrorKind::StorageFull);
+    let root = writer.store().root();
+    match platform::free_space(root) {
+        Some(have) if is_full && wanted.writing.compression == Compression::None => {
+            Error::NoSpace {
+                path: root.to_owned(),
+                need: match wanted.writing.shape {
+                    Shape::Tar => archive::pack::archive_size(wanted.tree, wanted.index),
+                    Shape::Raw => wanted.tree.bytes(wanted.index),
+                },
+                have,
+            }
+        }
+        _ => error.into(),
+    }
 }
 
 /// Passes a progress on, and counts as cancelled once some layer has failed.

@@ -1,8 +1,10 @@
 //! Packs a directory into an immutable kit in the store.
 
+mod direct;
 mod layer;
 mod prepare;
 mod raw;
+mod regenerate;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,7 @@ use crate::{
     store::{Committed, Presence, Store, Trust, Writer},
 };
 
+pub use direct::{Sent, Way, by_repository, send};
 pub use prepare::{Prepared, emptiness, prepare};
 pub use raw::MAX_RAW_FILES;
 
@@ -93,8 +96,8 @@ pub struct PackedLayer {
     pub files: usize,
     /// The bytes of these files.
     pub bytes: u64,
-    /// Whether it was new to the store.
-    pub stored: Committed,
+    /// Whether it was new to the store; none if it did not go there.
+    pub stored: Option<Committed>,
 }
 
 /// Packs what [`prepare`] found and names the kit last.
@@ -108,13 +111,30 @@ pub fn run(
     let writer = store.writer(progress)?;
     let reuse = Reuse::new(cache, &options.context);
     let trust = reuse.trust();
-    let layers = layer::pack_all(options, prepared, &writer, &reuse, progress);
+    let layers = layer::pack_all(options, prepared, Some(&writer), &reuse, progress);
     // Whatever came of it: what was found out about files is true.
     reuse.save();
     let layers = layers?;
     if let Some(warning) = raw::equal_files(&layers, &prepared.shapes) {
         progress.warn(&warning);
     }
+    let config = config(prepared, &layers)?;
+    let (config, config_stored) = put(&writer, media_type::CONFIG, &config, trust)?;
+    let bytes = manifest(options, &config, &layers)?.to_bytes();
+    let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes, trust)?;
+    // Last: until here nothing refers to the blobs.
+    writer.name(&options.names, &manifest)?;
+    Ok(Report {
+        manifest,
+        manifest_stored,
+        config,
+        config_stored,
+        layers,
+    })
+}
+
+/// Returns the config of a kit with these layers.
+fn config(prepared: &Prepared, layers: &[PackedLayer]) -> Result<Vec<u8>, Error> {
     let mut kitfile = prepared.kitfile.clone();
     for (position, layer) in layers.iter().enumerate() {
         kitfile.set_layer(position, layer.descriptor.digest, layer.diff_id);
@@ -123,7 +143,15 @@ pub fn run(
     if config.len() > MAX_CONFIG_BYTES {
         return Err(Error::ConfigTooLarge { size: config.len() });
     }
-    let (config, config_stored) = put(&writer, media_type::CONFIG, &config, trust)?;
+    Ok(config)
+}
+
+/// Returns the manifest of a kit with this config and these layers.
+fn manifest(
+    options: &Options,
+    config: &Descriptor,
+    layers: &[PackedLayer],
+) -> Result<Manifest, Error> {
     let manifest = Manifest {
         artifact_type: Some(media_type::ARTIFACT.to_owned()),
         config: config.clone(),
@@ -138,22 +166,12 @@ pub fn run(
             .collect(),
         subject: None,
     };
-    let bytes = manifest.to_bytes();
-    if bytes.len() > Manifest::MAX_LEN {
+    if manifest.to_bytes().len() > Manifest::MAX_LEN {
         return Err(Error::ManifestTooLarge {
             layers: layers.len(),
         });
     }
-    let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes, trust)?;
-    // Last: until here nothing refers to the blobs.
-    writer.name(&options.names, &manifest)?;
-    Ok(Report {
-        manifest,
-        manifest_stored,
-        config,
-        config_stored,
-        layers,
-    })
+    Ok(manifest)
 }
 
 /// Stores a document, and tells whether it was new.

@@ -9,7 +9,7 @@ use crate::{
 
 /// Returns for each blob of `manifest` the other repositories, in the registry of `repository`, of
 /// kits in the store that have the blob, too. Whether they were ever pushed there is not known.
-pub(super) fn find(
+pub(in crate::ops) fn find(
     store: &Store,
     manifest: &Manifest,
     repository: &Repository,

@@ -1,23 +1,20 @@
 //! Gives kits to a registry.
 
-mod elsewhere;
+pub(super) mod elsewhere;
+mod give;
 mod parents;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::Arc;
+
+pub(super) use give::{Elsewhere, Giver, Outgoing};
 
 use super::{Error, pull::Registries, transfer::Network};
 use crate::{
     digest::Digest,
-    oci::{
-        Descriptor, Manifest,
-        compat::{self, Image},
-    },
+    oci::compat::{self, Image},
     progress::Progress,
     reference::{self, Reference},
-    registry::{self, Blob, Counts, Given, Job, UploadOptions, Uploader, together},
+    registry::UploadOptions,
     store::{self, Store, StoredManifest},
 };
 
@@ -78,11 +75,9 @@ pub struct Pushed {
 /// Pushes kits. What it learns of a registry with one it knows for the next.
 pub struct Pusher<'p> {
     store: &'p Store,
-    network: &'p Network,
-    registries: &'p dyn Registries,
-    options: Options,
+    giver: Giver<'p>,
+    compat: bool,
     progress: &'p dyn Progress,
-    uploaders: HashMap<reference::Repository, Arc<Uploader>>,
 }
 
 impl<'p> Pusher<'p> {
@@ -96,11 +91,9 @@ impl<'p> Pusher<'p> {
     ) -> Self {
         Self {
             store,
-            network,
-            registries,
-            options,
+            compat: options.compat,
+            giver: Giver::new(network, registries, options, progress),
             progress,
-            uploaders: HashMap::new(),
         }
     }
 
@@ -128,181 +121,42 @@ impl<'p> Pusher<'p> {
         let _lock = self.store.reader(self.progress)?;
         let descriptor = self.store.resolve(&kit.source, self.progress)?.descriptor;
         let stored = self.store.manifest(&descriptor)?;
-        let target = kit.targets.first();
-        let repository = target.and_then(Reference::repository);
-        let repository = repository.ok_or_else(|| Error::NoRegistry {
-            reference: target.unwrap_or(&kit.source).to_string(),
-        })?;
-        let uploader = self.uploader(repository)?;
-        let image = image(&stored).filter(|_| self.options.compat);
+        let (store, progress) = (self.store, self.progress);
+        let image = image(&stored).filter(|_| self.compat);
         // What the registry knows as the manifest.
         let (manifest, bytes) = match &image {
             Some(image) => (&image.descriptor, &image.bytes),
             None => (&descriptor, &stored.bytes),
         };
-        let counts = Arc::clone(uploader.counts());
-        let sent_before = counts.sent.load(Ordering::Relaxed);
-        let there = self.wait(uploader.find(&manifest.digest.to_string()))?;
-        let was_there = there == Some(manifest.digest);
-        let given = if was_there {
-            Vec::new()
-        } else {
-            self.check_limits(&uploader, &stored, manifest)?;
-            self.give(&stored, image.as_ref(), repository, &uploader)?
+        let mut configs = vec![&stored.manifest.config];
+        configs.extend(image.as_ref().map(|image| &image.config_descriptor));
+        let repository = kit.targets.first().and_then(Reference::repository);
+        let outgoing = Outgoing {
+            called: kit.source.to_string(),
+            label: "Pushing",
+            manifest,
+            bytes,
+            layers: &stored.manifest.layers,
+            configs,
+            content: &|blob| {
+                let image = image.as_ref();
+                let image = image.filter(|image| image.config_descriptor.digest == blob.digest);
+                Ok(match image {
+                    Some(image) => Arc::new(image.config.clone()),
+                    None => Arc::new(store.open_blob(&blob.digest, blob.size)?),
+                })
+            },
+            elsewhere: &|| match repository {
+                Some(target) => elsewhere::find(store, &stored.manifest, target, progress),
+                None => Ok(Elsewhere::new()),
+            },
         };
-        for target in &kit.targets {
-            let name = match target.tag() {
-                Some(tag) => tag.to_owned(),
-                None => manifest.digest.to_string(),
-            };
-            if target.tag().is_some() || !was_there {
-                self.wait(uploader.name(&name, manifest, bytes))?;
-            }
-        }
-        let count = |is: fn(&Given) -> bool| given.iter().filter(|it| is(it)).count();
-        let resumed = given.iter().map(|it| match it {
-            Given::Uploaded { resumed } => *resumed,
-            Given::Present | Given::Mounted(_) => 0,
-        });
+        let given = self.giver.give(&outgoing, &kit.targets).map_err(damage)?;
         Ok(Pushed {
             digest: descriptor.digest,
             image: image.as_ref().map(|image| image.descriptor.digest),
-            targets: kit.targets.clone(),
-            was_there,
-            sent: count(|it| matches!(it, Given::Uploaded { .. })),
-            mounted: count(|it| matches!(it, Given::Mounted(_))),
-            present: count(|it| *it == Given::Present),
-            resumed: resumed.sum(),
-            sent_bytes: counts.sent.load(Ordering::Relaxed) - sent_before,
+            ..given
         })
-    }
-
-    /// Returns what gives to a repository.
-    fn uploader(&mut self, name: &reference::Repository) -> Result<Arc<Uploader>, Error> {
-        if let Some(known) = self.uploaders.get(name) {
-            return Ok(Arc::clone(known));
-        }
-        if name.registry().is_none() {
-            return Err(Error::NoRegistry {
-                reference: name.to_string(),
-            });
-        }
-        let repository = self.registries.repository(name)?;
-        let uploader = Arc::new(Uploader::new(repository, self.options.upload.clone()));
-        self.uploaders.insert(name.clone(), Arc::clone(&uploader));
-        Ok(uploader)
-    }
-
-    fn wait<T>(
-        &self,
-        future: impl Future<Output = Result<T, registry::Error>>,
-    ) -> Result<T, Error> {
-        self.network.wait(self.progress, future)
-    }
-
-    /// Says before the first byte what the registry will not take.
-    fn check_limits(
-        &self,
-        uploader: &Uploader,
-        stored: &StoredManifest,
-        manifest: &Descriptor,
-    ) -> Result<(), Error> {
-        let habits = uploader.habits();
-        let mut problems = Vec::new();
-        if let Some(limit) = habits.max_layer() {
-            for blob in stored.manifest.blobs().filter(|blob| blob.size > limit) {
-                problems.push(Error::AboveLimit {
-                    registry: habits.name(),
-                    what: format!("layer {}", blob.digest),
-                    size: blob.size,
-                    limit,
-                });
-            }
-        }
-        let longest = Manifest::MAX_LEN as u64;
-        if manifest.size > longest {
-            problems.push(Error::AboveLimit {
-                registry: habits.name(),
-                what: "the manifest".to_owned(),
-                size: manifest.size,
-                limit: longest,
-            });
-        }
-        for problem in problems {
-            if self.options.strict_limits {
-                return Err(problem);
-            }
-            self.progress
-                .warn(&format!("{problem}; trying all the same"));
-        }
-        Ok(())
-    }
-
-    /// Gives all blobs of a kit.
-    fn give(
-        &self,
-        stored: &StoredManifest,
-        image: Option<&Image>,
-        repository: &reference::Repository,
-        uploader: &Uploader,
-    ) -> Result<Vec<Given>, Error> {
-        let (store, progress) = (self.store, self.progress);
-        let elsewhere = elsewhere::find(store, &stored.manifest, repository, progress)?;
-        let mut blobs: Vec<&Descriptor> = Vec::new();
-        for blob in &stored.manifest.layers {
-            if !blobs.iter().any(|known| known.digest == blob.digest) {
-                blobs.push(blob);
-            }
-        }
-        // Largest first: the tail of the run is then one small layer, not one big one.
-        blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-        let config = &stored.manifest.config;
-        let total = blobs.iter().map(|blob| blob.size).sum::<u64>()
-            + config.size
-            + image.map_or(0, |image| image.config_descriptor.size);
-        let meter = progress.begin("Pushing", Some(total));
-        let counts: Arc<Counts> = Arc::clone(uploader.counts());
-        let mut shown = counts.done.load(Ordering::Relaxed);
-        let mut tick = || {
-            let done = counts.done.load(Ordering::Relaxed);
-            meter.advance(done.saturating_sub(shown));
-            shown = done;
-            !progress.cancelled()
-        };
-        let job = |blob: &Descriptor| -> Job<'_, Given, Error> {
-            let descriptor = blob.clone();
-            let elsewhere = elsewhere.get(&blob.digest).cloned().unwrap_or_default();
-            Box::pin(async move {
-                let file = store.open_blob(&descriptor.digest, descriptor.size)?;
-                let given = uploader.give(Blob {
-                    descriptor,
-                    content: Arc::new(file),
-                    elsewhere,
-                });
-                Ok(given.await?)
-            })
-        };
-        let mut given = Vec::new();
-        // The config comes after the layers that it speaks of.
-        let mut configs = vec![job(config)];
-        if let Some(image) = image {
-            let blob = Blob {
-                descriptor: image.config_descriptor.clone(),
-                content: Arc::new(image.config.clone()),
-                elsewhere: Vec::new(),
-            };
-            configs.push(Box::pin(async { Ok(uploader.give(blob).await?) }));
-        }
-        for jobs in [blobs.into_iter().map(&job).collect(), configs] {
-            let all = together(jobs, self.options.concurrency, &mut tick);
-            match self.network.wait(progress, all) {
-                Ok(Some(results)) => given.extend(results),
-                Ok(None) => return Err(store::Error::Interrupted.into()),
-                Err(error) => return Err(damage(error)),
-            }
-        }
-        tick();
-        Ok(given)
     }
 }
 

@@ -51,8 +51,8 @@ impl Pusher<'_> {
         name: &reference::Repository,
     ) -> Result<Option<Pushed>, Error> {
         let Parent { reference, here } = parent;
-        let uploader = self.uploader(name)?;
-        let there = self.wait(uploader.find(&wanted(reference)))?;
+        let uploader = self.giver.uploader(name)?;
+        let there = self.giver.wait(uploader.find(&wanted(reference)))?;
         match (there, here) {
             (None, Some(_)) => {
                 self.progress
@@ -87,14 +87,16 @@ impl Pusher<'_> {
     /// Looks for a parent in a registry of its own, if there is a login for that.
     fn check_elsewhere(&self, parent: &Parent, name: &reference::Repository) -> Result<(), Error> {
         let reference = &parent.reference;
-        if !self.registries.has_login(name)? {
+        if !self.giver.registries.has_login(name)? {
             self.progress.status(&format!(
                 "Not looked for: its parent {reference}, in another registry"
             ));
             return Ok(());
         }
-        let repository = self.registries.repository(name)?;
-        let found = self.wait(repository.head_manifest(&wanted(reference)))?;
+        let repository = self.giver.registries.repository(name)?;
+        let found = self
+            .giver
+            .wait(repository.head_manifest(&wanted(reference)))?;
         if found.is_none() {
             self.progress.warn(&format!(
                 "its parent {reference} is not there: push that, too"

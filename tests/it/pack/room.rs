@@ -92,9 +92,9 @@ fn a_layer_for_which_there_is_no_room_is_refused_before_it_is_written() {
         kit.run(["pack", "."]),
         str![[r#"
 [stderr]
-error: cannot write the layer of `w.bin`
-  caused by: No space left on device (os error 28)
-hint: free space there; `kit prune` frees what no kit needs
+error: [WORK]/mounted/home/store has [..] bytes left, and 20973056 are to come
+hint: free 12.0 MiB there; `kit prune` frees what no kit needs
+hint: `kit pack --push --no-store` sends a kit and keeps no copy of it here
 [exit 9]
 
 "#]]

@@ -1,5 +1,6 @@
 //! `kit pack`
 
+mod push;
 mod report;
 mod rules;
 mod told;
@@ -7,10 +8,12 @@ mod told;
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
+    sync::Arc,
     thread,
     time::{Duration, SystemTime},
 };
 
+use self::report::Packed;
 pub(super) use self::{
     rules::read_rules,
     told::{tell_left_out, tell_licence},
@@ -19,12 +22,13 @@ use crate::{
     archive::{ignore::IgnoreRules, pack::Compression},
     cli::{
         Context,
-        args::FormatArgs,
+        args::{Format, FormatArgs},
         failure::{Failure, Kind},
         help::examples,
         kitfile_source::{self, Source},
-        network::NetworkArgs,
+        network::{NetworkArgs, TransferArgs},
         parents::{self, Way, tell_claimed},
+        upload::UploadArgs,
         values::{self, BadValue, Links, References, new_names},
     },
     filter,
@@ -45,6 +49,8 @@ use crate::{
     ("Give two tags at once", "kit pack . -t team/net:1.0,latest"),
     ("Take another Kitfile", "kit pack . -f Kitfile.prod -t team/net:prod"),
     ("Compress what shrinks, such as text", "kit pack . -t team/data:1.0 --compression zstd"),
+    ("Pack and push", "kit pack . -t registry.example/team/net:1.0 --push"),
+    ("Push without a second copy on this disk", "kit pack . -t registry.example/team/net:1.0 --push --no-store"),
     ("See what would be packed", "kit pack . --dry-run"),
     ("Get the digest in a script", "kit pack . -t team/net:1.0 --format '{{ .Digest }}'"),
 ]))]
@@ -100,8 +106,21 @@ pub(crate) struct Args {
     /// Let the chain of kits that the model comes from lead to this registry, too; may be repeated
     #[arg(long, value_name = "HOST", value_parser = values::registry)]
     allow_parent: Vec<String>,
+    /// Push the kit, too, under those of its names that have a registry
+    #[arg(long)]
+    push: bool,
+    /// With --push: keep no copy here, send straight from the directory, which is read twice
+    #[arg(long, requires = "push")]
+    no_store: bool,
+    /// With --push: send the kit in the form of a container image, see `kit push --help`
+    #[arg(long, requires = "push")]
+    compat: bool,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    upload: UploadArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -141,6 +160,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Failure::new(Kind::NotFound, format!("there is no folder {path}"))
         });
     }
+    push::check(args)?;
     let source = kitfile_source::locate(&args.directory, args.file.as_deref())?;
     let progress = context.progress();
     let rules = read_rules(&args.directory)?;
@@ -181,12 +201,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let cache = cache?;
     let store = context.store("kit pack")?;
-    let report = pack::run(&options, &prepared, &store, &cache, &progress)?;
+    if args.no_store {
+        let prepared = Arc::new(prepared);
+        return push::send(args, &options, &prepared, (&store, &cache), context);
+    }
+    let report = pack::run(&options, &prepared, &store, &cache, &progress);
+    let report = report.map_err(push::without_a_copy)?;
     drop(progress);
     let name = options.names.first().map(ToString::to_string);
     let event = super::status::packed(&source, args);
     context.remember(&args.directory, report.manifest.digest, name, event);
-    report::print(&args.output.format, &options, &report, context)
+    report::tell(&options, &report, context);
+    let packed = Packed::of(&report);
+    if !args.push {
+        return report::print(&args.output.format, &options, &packed, None, context);
+    }
+    if let Format::Table = args.output.format {
+        // Before anything is sent: whatever becomes of that, the kit is packed.
+        context.ui.line(pack::saved_line(report.manifest.digest))?;
+    }
+    let pushed = push::push(args, &options, &store, context)?;
+    match &args.output.format {
+        Format::Table => Ok(()),
+        format => report::print(format, &options, &packed, Some(&pushed), context),
+    }
 }
 
 /// Returns how many threads work if the user does not say.

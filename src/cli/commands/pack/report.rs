@@ -6,9 +6,11 @@ use crate::{
     archive::tree::Kind as EntryKind,
     cli::{Context, args::Format, failure::Failure, human, parents::ParentRow, ui::Ui},
     digest::Digest,
+    oci::Descriptor,
     ops::{
         kit,
-        pack::{self, Options, Prepared, Report},
+        pack::{self, Options, PackedLayer, Prepared, Report, Sent},
+        push::Pushed,
     },
     store::Committed,
 };
@@ -44,6 +46,65 @@ struct Document<'a> {
     config: String,
     size: u64,
     layers: Vec<LayerDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<Vec<PushedRow>>,
+}
+
+/// What was packed, wherever it went.
+pub(super) struct Packed<'p> {
+    manifest: &'p Descriptor,
+    config: &'p Descriptor,
+    layers: &'p [PackedLayer],
+}
+
+impl<'p> Packed<'p> {
+    /// Returns what went into the store.
+    pub(super) fn of(report: &'p Report) -> Self {
+        Self {
+            manifest: &report.manifest,
+            config: &report.config,
+            layers: &report.layers,
+        }
+    }
+
+    /// Returns what went to registries alone.
+    pub(super) fn sent(sent: &'p Sent) -> Self {
+        Self {
+            manifest: &sent.manifest,
+            config: &sent.config,
+            layers: &sent.layers,
+        }
+    }
+}
+
+/// A repository that a kit was pushed to, in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PushedRow {
+    references: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    was_there: bool,
+    sent: usize,
+    mounted: usize,
+    present: usize,
+    sent_bytes: u64,
+    resumed_bytes: u64,
+}
+
+impl PushedRow {
+    fn of(pushed: &Pushed) -> Self {
+        Self {
+            references: pushed.targets.iter().map(ToString::to_string).collect(),
+            image: pushed.image.map(|it| it.to_string()),
+            was_there: pushed.was_there,
+            sent: pushed.sent,
+            mounted: pushed.mounted,
+            present: pushed.present,
+            sent_bytes: pushed.sent_bytes,
+            resumed_bytes: pushed.resumed,
+        }
+    }
 }
 
 fn word(stored: Committed) -> &'static str {
@@ -54,23 +115,21 @@ fn word(stored: Committed) -> &'static str {
     }
 }
 
-/// Prints what was packed: lines of the reference on standard error, the digest on standard output.
-pub(super) fn print(
-    format: &Format,
-    options: &Options,
-    report: &Report,
-    context: &Context,
-) -> Result<(), Failure> {
+/// Tells what was packed, in lines of the reference.
+pub(super) fn tell(options: &Options, report: &Report, context: &Context) {
     let ui = &context.ui;
     for layer in &report.layers {
         let noun = kit::noun(layer.entry.section);
         let digest = layer.descriptor.digest;
         match layer.stored {
-            Committed::Stored => ui.status(format_args!("Saved {noun} layer: {digest}")),
-            Committed::AlreadyThere => {
+            Some(Committed::Stored) => {
+                ui.status(format_args!("Saved {noun} layer: {digest}"));
+            }
+            Some(Committed::AlreadyThere) => {
                 ui.status(format_args!("Already saved {noun} layer: {digest}"));
             }
-            Committed::Healed => warn_healed(ui, &format!("{noun} layer"), digest),
+            Some(Committed::Healed) => warn_healed(ui, &format!("{noun} layer"), digest),
+            None => {}
         }
     }
     let config = report.config.digest;
@@ -99,18 +158,28 @@ pub(super) fn print(
     for name in &options.names {
         ui.status(format_args!("Tagged {name}"));
     }
+}
+
+/// Prints what was packed: the digest on standard output, or all of it.
+pub(super) fn print(
+    format: &Format,
+    options: &Options,
+    packed: &Packed<'_>,
+    pushed: Option<&[Pushed]>,
+    context: &Context,
+) -> Result<(), Failure> {
     let document = Document {
-        digest: report.manifest.digest.to_string(),
+        digest: packed.manifest.digest.to_string(),
         references: options.names.iter().map(ToString::to_string).collect(),
         parents: options.parents.iter().map(ParentRow::of).collect(),
         drafted: options.drafted,
-        config: report.config.digest.to_string(),
-        size: report
+        config: packed.config.digest.to_string(),
+        size: packed
             .layers
             .iter()
             .map(|layer| layer.descriptor.size)
             .sum(),
-        layers: report
+        layers: packed
             .layers
             .iter()
             .map(|layer| LayerDocument {
@@ -120,17 +189,18 @@ pub(super) fn print(
                 media_type: Some(&layer.descriptor.media_type),
                 digest: Some(layer.descriptor.digest.to_string()),
                 size: Some(layer.descriptor.size),
-                stored: Some(word(layer.stored)),
+                stored: layer.stored.map(word),
                 bytes: layer.bytes,
                 file_count: layer.files,
                 files: None,
             })
             .collect(),
+        pushed: pushed.map(|pushed| pushed.iter().map(PushedRow::of).collect()),
     };
     match format {
-        Format::Table => ui.line(pack::saved_line(report.manifest.digest)),
-        Format::Json => ui.json(&document),
-        Format::Template(template) => ui.template(template, &to_value(&document)),
+        Format::Table => context.ui.line(pack::saved_line(packed.manifest.digest)),
+        Format::Json => context.ui.json(&document),
+        Format::Template(template) => context.ui.template(template, &to_value(&document)),
     }
 }
 

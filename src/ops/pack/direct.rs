@@ -1,0 +1,221 @@
+//! Packs a directory into a registry: no copy of it is on disk.
+//!
+//! The directory is read twice, first to find the digests, then to send. So a layer that the
+//! registry has is not sent, an upload that broke off goes on from where it stopped, also in another
+//! run, and no registry is asked to take what has no name yet. What changes in between is noticed
+//! by stamp, and by the digest at the latest: the upload is never finished.
+
+use std::sync::Arc;
+
+use super::{Options, PackedLayer, Prepared, config, layer, manifest, raw, regenerate::Source};
+use crate::{
+    archive,
+    cache::Cache,
+    oci::{Descriptor, compat, media_type},
+    ops::{
+        Error,
+        pull::Registries,
+        push::{self, Giver, Outgoing, Pushed},
+        reuse::Reuse,
+        supply::Flow,
+        transfer::Network,
+    },
+    progress::Progress,
+    reference::{self, Reference},
+    registry::{self, Supply},
+    store::Store,
+};
+
+/// The way to registries.
+pub struct Way<'w> {
+    /// What waits.
+    pub network: &'w Network,
+    /// Where repositories are found.
+    pub registries: &'w dyn Registries,
+    /// How blobs are sent.
+    pub options: push::Options,
+    /// Kits that are here say which other repositories may have a layer.
+    pub store: &'w Store,
+}
+
+/// What was packed and sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// The manifest.
+    pub manifest: Descriptor,
+    /// The config.
+    pub config: Descriptor,
+    /// The layers in the order of the manifest.
+    pub layers: Vec<PackedLayer>,
+    /// What became of them, for each repository.
+    pub pushed: Vec<Pushed>,
+}
+
+/// Packs what [`super::prepare`] found into the repositories of the kit's names.
+pub fn send(
+    options: &Options,
+    prepared: &Arc<Prepared>,
+    way: &Way<'_>,
+    cache: &Cache,
+    progress: &dyn Progress,
+) -> Result<Sent, Error> {
+    let reuse = Reuse::new(cache, &options.context);
+    let layers = layer::pack_all(options, prepared, None, &reuse, progress);
+    // Whatever came of it: what was found out about files is true.
+    reuse.save();
+    let layers = layers?;
+    if let Some(warning) = raw::equal_files(&layers, &prepared.shapes) {
+        progress.warn(&warning);
+    }
+    let content = config(prepared, &layers)?;
+    let config = Descriptor::of(media_type::CONFIG, &content);
+    let document = manifest(options, &config, &layers)?;
+    let bytes = document.to_bytes();
+    let manifest = Descriptor::of(media_type::MANIFEST, &bytes);
+    let image = way.options.compat.then(|| {
+        let text = std::str::from_utf8(&bytes).expect("a manifest that was written here is text");
+        compat::wrap(&document, text)
+    });
+    let at_once = way.options.concurrency.min(layers.len()).max(1);
+    let threads = (options.threads / at_once).max(1);
+    let supply = |blob: &Descriptor| -> Arc<dyn Supply> {
+        let is_it = |layer: &PackedLayer| layer.descriptor.digest == blob.digest;
+        match layers.iter().position(is_it) {
+            Some(index) => {
+                let source = Arc::new(Source {
+                    prepared: Arc::clone(prepared),
+                    index,
+                    compression: prepared.compression(index, options.compression),
+                    threads,
+                });
+                Arc::new(Flow::new(move |from| source.open(from)))
+            }
+            None => Arc::new(match &image {
+                Some(image) if image.config_descriptor.digest == blob.digest => {
+                    image.config.clone()
+                }
+                _ => content.clone(),
+            }),
+        }
+    };
+    let mut giver = Giver::new(way.network, way.registries, way.options.clone(), progress);
+    let mut pushed: Vec<Pushed> = Vec::new();
+    for targets in by_repository(&options.names) {
+        let repository = targets[0].repository();
+        check_parents(options, repository, &mut giver, progress)?;
+        let outgoing = Outgoing {
+            called: targets[0].to_string(),
+            label: "Pushing",
+            manifest: image.as_ref().map_or(&manifest, |it| &it.descriptor),
+            bytes: image.as_ref().map_or(&bytes, |it| &it.bytes),
+            layers: &document.layers,
+            configs: [&config]
+                .into_iter()
+                .chain(image.as_ref().map(|it| &it.config_descriptor))
+                .collect(),
+            content: &|blob| Ok(supply(blob)),
+            elsewhere: &|| match repository {
+                Some(target) => {
+                    let mut found = push::elsewhere::find(way.store, &document, target, progress)?;
+                    for name in earlier(&pushed, target) {
+                        for blob in document.blobs() {
+                            found
+                                .entry(blob.digest)
+                                .or_default()
+                                .insert(0, name.clone());
+                        }
+                    }
+                    Ok(found)
+                }
+                None => Ok(push::Elsewhere::new()),
+            },
+        };
+        let outcome = giver.give(&outgoing, &targets);
+        pushed.push(Pushed {
+            digest: manifest.digest,
+            image: image.as_ref().map(|image| image.descriptor.digest),
+            ..outcome.map_err(|error| changed(error, &layers))?
+        });
+    }
+    Ok(Sent {
+        manifest,
+        config,
+        layers,
+        pushed,
+    })
+}
+
+/// Returns the other repositories in the registry of `target` that have the kit by now.
+fn earlier(pushed: &[Pushed], target: &reference::Repository) -> Vec<String> {
+    let done = pushed.iter().filter_map(|it| it.targets[0].repository());
+    done.filter(|it| it.registry() == target.registry())
+        .map(|it| it.path().to_owned())
+        .collect()
+}
+
+/// Says which of the kits above this one the registry of `target` lacks: they are not sent.
+fn check_parents(
+    options: &Options,
+    target: Option<&reference::Repository>,
+    giver: &mut Giver<'_>,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let registry = target.and_then(reference::Repository::registry);
+    for parent in &options.parents {
+        let reference = &parent.reference;
+        let name = reference.repository();
+        let Some(name) = name.filter(|name| name.registry() == registry) else {
+            progress.warn(&format!(
+                "the kit takes its model from {reference}, which is not in its registry"
+            ));
+            continue;
+        };
+        let uploader = giver.uploader(name)?;
+        let wanted = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
+        };
+        if giver.wait(uploader.find(&wanted))?.is_none() {
+            progress.warn(&format!(
+                "its parent {reference} is not in the registry: `kit push {reference}`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns names in groups of the same repository.
+pub fn by_repository(names: &[Reference]) -> Vec<Vec<Reference>> {
+    let mut groups: Vec<Vec<Reference>> = Vec::new();
+    for name in names {
+        let group = groups
+            .iter_mut()
+            .find(|group| group[0].repository() == name.repository());
+        match group {
+            Some(group) => group.push(name.clone()),
+            None => groups.push(vec![name.clone()]),
+        }
+    }
+    groups
+}
+
+/// Returns the failure of a layer that was to be sent as what it is: the directory's.
+fn changed(error: Error, layers: &[PackedLayer]) -> Error {
+    use registry::Error as E;
+    match error {
+        Error::Registry(E::Damaged { digest, actual }) => {
+            let is_it = |layer: &&PackedLayer| layer.descriptor.digest == digest;
+            match layers.iter().find(is_it) {
+                Some(layer) => Error::ChangedLayer {
+                    path: layer.entry.path.clone(),
+                },
+                None => E::Damaged { digest, actual }.into(),
+            }
+        }
+        Error::Registry(E::Read { digest, source }) => match source.downcast::<archive::Error>() {
+            Ok(cause) => cause.into(),
+            Err(source) => E::Read { digest, source }.into(),
+        },
+        error => error,
+    }
+}

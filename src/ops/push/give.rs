@@ -1,0 +1,234 @@
+//! Gives what a manifest names, wherever its content comes from, and then the manifest.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Options, Pushed};
+use crate::{
+    digest::Digest,
+    oci::{Descriptor, Manifest},
+    ops::{Error, pull::Registries, transfer::Network},
+    progress::Progress,
+    reference::{self, Reference},
+    registry::{self, Blob, Counts, Given, Job, Supply, Uploader, together},
+    store,
+};
+
+/// What gives the content of a blob.
+pub(in crate::ops) type Contents<'c> =
+    dyn Fn(&Descriptor) -> Result<Arc<dyn Supply>, Error> + Sync + 'c;
+
+/// For each blob the other repositories of the registry that may have it.
+pub(in crate::ops) type Elsewhere = HashMap<Digest, Vec<String>>;
+
+/// A manifest and what it names.
+pub(in crate::ops) struct Outgoing<'o> {
+    /// What it is called here.
+    pub(in crate::ops) called: String,
+    /// What is done with it, as it is shown.
+    pub(in crate::ops) label: &'static str,
+    /// The manifest.
+    pub(in crate::ops) manifest: &'o Descriptor,
+    /// Its exact bytes.
+    pub(in crate::ops) bytes: &'o [u8],
+    /// Blobs that it names.
+    pub(in crate::ops) layers: &'o [Descriptor],
+    /// Blobs that speak of the others.
+    pub(in crate::ops) configs: Vec<&'o Descriptor>,
+    pub(in crate::ops) content: &'o Contents<'o>,
+    /// Asked only if something has to be sent.
+    pub(in crate::ops) elsewhere: &'o dyn Fn() -> Result<Elsewhere, Error>,
+}
+
+/// Gives to registries. What it learns of one it knows for the next kit.
+pub(in crate::ops) struct Giver<'p> {
+    network: &'p Network,
+    pub(super) registries: &'p dyn Registries,
+    options: Options,
+    progress: &'p dyn Progress,
+    uploaders: HashMap<reference::Repository, Arc<Uploader>>,
+}
+
+impl<'p> Giver<'p> {
+    pub(in crate::ops) fn new(
+        network: &'p Network,
+        registries: &'p dyn Registries,
+        options: Options,
+        progress: &'p dyn Progress,
+    ) -> Self {
+        Self {
+            network,
+            registries,
+            options,
+            progress,
+            uploaders: HashMap::new(),
+        }
+    }
+
+    /// Gives a manifest and what it names: blobs, the largest first, then its config, the manifest,
+    /// its names. `targets` are in one repository; a digest stands for no name.
+    pub(in crate::ops) fn give(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        targets: &[Reference],
+    ) -> Result<Pushed, Error> {
+        let repository = targets.first().and_then(Reference::repository);
+        let repository = repository.ok_or_else(|| Error::NoRegistry {
+            reference: targets
+                .first()
+                .map_or_else(|| outgoing.called.clone(), ToString::to_string),
+        })?;
+        let uploader = self.uploader(repository)?;
+        let counts = Arc::clone(uploader.counts());
+        let sent_before = counts.sent.load(Ordering::Relaxed);
+        let manifest = outgoing.manifest;
+        let there = self.wait(uploader.find(&manifest.digest.to_string()))?;
+        let was_there = there == Some(manifest.digest);
+        let given = if was_there {
+            Vec::new()
+        } else {
+            self.check_limits(&uploader, outgoing)?;
+            self.blobs(outgoing, &uploader)?
+        };
+        for target in targets {
+            let name = match target.tag() {
+                Some(tag) => tag.to_owned(),
+                None => manifest.digest.to_string(),
+            };
+            if target.tag().is_some() || !was_there {
+                self.wait(uploader.name(&name, manifest, outgoing.bytes))?;
+            }
+        }
+        let count = |is: fn(&Given) -> bool| given.iter().filter(|it| is(it)).count();
+        let resumed = given.iter().map(|it| match it {
+            Given::Uploaded { resumed } => *resumed,
+            Given::Present | Given::Mounted(_) => 0,
+        });
+        Ok(Pushed {
+            digest: manifest.digest,
+            image: None,
+            targets: targets.to_vec(),
+            was_there,
+            sent: count(|it| matches!(it, Given::Uploaded { .. })),
+            mounted: count(|it| matches!(it, Given::Mounted(_))),
+            present: count(|it| *it == Given::Present),
+            resumed: resumed.sum(),
+            sent_bytes: counts.sent.load(Ordering::Relaxed) - sent_before,
+        })
+    }
+
+    /// Returns what gives to a repository.
+    pub(in crate::ops) fn uploader(
+        &mut self,
+        name: &reference::Repository,
+    ) -> Result<Arc<Uploader>, Error> {
+        if let Some(known) = self.uploaders.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        if name.registry().is_none() {
+            return Err(Error::NoRegistry {
+                reference: name.to_string(),
+            });
+        }
+        let repository = self.registries.repository(name)?;
+        let uploader = Arc::new(Uploader::new(repository, self.options.upload.clone()));
+        self.uploaders.insert(name.clone(), Arc::clone(&uploader));
+        Ok(uploader)
+    }
+
+    pub(in crate::ops) fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, registry::Error>>,
+    ) -> Result<T, Error> {
+        self.network.wait(self.progress, future)
+    }
+
+    /// Says before the first byte what the registry will not take.
+    fn check_limits(&self, uploader: &Uploader, outgoing: &Outgoing<'_>) -> Result<(), Error> {
+        let habits = uploader.habits();
+        let mut problems = Vec::new();
+        if let Some(limit) = habits.max_layer() {
+            let all = outgoing.layers.iter();
+            let all = all.chain(outgoing.configs.iter().copied());
+            for blob in all.filter(|blob| blob.size > limit) {
+                problems.push(Error::AboveLimit {
+                    registry: habits.name(),
+                    what: format!("layer {}", blob.digest),
+                    size: blob.size,
+                    limit,
+                });
+            }
+        }
+        let longest = Manifest::MAX_LEN as u64;
+        if outgoing.manifest.size > longest {
+            problems.push(Error::AboveLimit {
+                registry: habits.name(),
+                what: "the manifest".to_owned(),
+                size: outgoing.manifest.size,
+                limit: longest,
+            });
+        }
+        for problem in problems {
+            if self.options.strict_limits {
+                return Err(problem);
+            }
+            self.progress
+                .warn(&format!("{problem}; trying all the same"));
+        }
+        Ok(())
+    }
+
+    /// Gives all blobs.
+    fn blobs(&self, outgoing: &Outgoing<'_>, uploader: &Uploader) -> Result<Vec<Given>, Error> {
+        let progress = self.progress;
+        let elsewhere = (outgoing.elsewhere)()?;
+        let mut blobs: Vec<&Descriptor> = Vec::new();
+        for blob in outgoing.layers {
+            if !blobs.iter().any(|known| known.digest == blob.digest) {
+                blobs.push(blob);
+            }
+        }
+        // Largest first: the tail of the run is then one small layer, not one big one.
+        blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        let configs = outgoing.configs.iter().copied();
+        let all = blobs.iter().copied().chain(configs.clone());
+        let meter = progress.begin(outgoing.label, Some(all.map(|blob| blob.size).sum()));
+        let counts: Arc<Counts> = Arc::clone(uploader.counts());
+        let mut shown = counts.done.load(Ordering::Relaxed);
+        let mut tick = || {
+            let done = counts.done.load(Ordering::Relaxed);
+            meter.advance(done.saturating_sub(shown));
+            shown = done;
+            !progress.cancelled()
+        };
+        let job = |blob: &Descriptor| -> Job<'_, Given, Error> {
+            let descriptor = blob.clone();
+            let elsewhere = elsewhere.get(&blob.digest).cloned().unwrap_or_default();
+            Box::pin(async move {
+                let content = (outgoing.content)(&descriptor)?;
+                let given = uploader.give(Blob {
+                    descriptor,
+                    content,
+                    elsewhere,
+                });
+                Ok(given.await?)
+            })
+        };
+        let mut given = Vec::new();
+        // The config comes after the layers that it speaks of.
+        for jobs in [
+            blobs.into_iter().map(&job).collect::<Vec<_>>(),
+            configs.map(&job).collect(),
+        ] {
+            let all = together(jobs, self.options.concurrency, &mut tick);
+            match self.network.wait(progress, all)? {
+                Some(results) => given.extend(results),
+                None => return Err(store::Error::Interrupted.into()),
+            }
+        }
+        tick();
+        Ok(given)
+    }
+}
