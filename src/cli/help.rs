@@ -33,7 +33,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "tag", "remove", "du", "prune", "verify", "save", "load", "convert", "migrate",
         ],
     ),
-    ("Registries", &["login", "logout", "push", "pull"]),
+    ("Registries", &["login", "logout", "push", "pull", "copy"]),
     (
         "Other",
         &["cache", "doctor", "completion", "version", "help"],

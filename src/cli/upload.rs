@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use clap::ValueEnum as _;
 
-use super::{Context, failure::Failure, network::TransferArgs, settings, values::bytes};
+use super::{Context, failure::Failure, network::TransferArgs, values::bytes};
 use crate::{
+    config::file::{Entry, File},
     http::limits,
     ops::push,
     reference::Reference,
@@ -60,7 +61,7 @@ impl UploadArgs {
         let file = context.settings_file.as_ref().ok().and_then(Option::as_ref);
         let host = target.repository().and_then(|it| it.registry());
         // They were checked when the file was read.
-        let setting = |key: &str| settings::of_registry(file?, host?, key);
+        let setting = |key: &str| of_registry(file?, host?, key);
         let is_typed = self.upload.is_some() || self.chunk_size.is_some();
         let upload = setting("upload").filter(|_| !is_typed);
         let chunk_size = setting("chunk-size").filter(|_| !is_typed);
@@ -87,4 +88,11 @@ impl UploadArgs {
             },
         })
     }
+}
+
+/// Returns what `file` sets for a registry.
+fn of_registry<'a>(file: &'a File, host: &str, key: &str) -> Option<&'a str> {
+    let is_it = |it: &&Entry| it.host.as_deref() == Some(host) && it.key == key;
+    let entry = file.entries.iter().rev().find(is_it)?;
+    entry.values.first().map(String::as_str)
 }

@@ -6,6 +6,7 @@
 
 pub mod annotation;
 pub mod compat;
+mod contents;
 mod descriptor;
 mod error;
 mod index;
@@ -17,6 +18,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
+pub use contents::Contents;
 pub use descriptor::Descriptor;
 pub(crate) use descriptor::decode_base64;
 pub use error::Error;

@@ -106,6 +106,18 @@ pub enum Error {
         /// What the registry takes.
         limit: u64,
     },
+    /// More manifests, or more of them in each other, than anybody copies on purpose.
+    #[error("{reference} names more manifests than can be copied")]
+    TooMuch {
+        /// From where it would be copied.
+        reference: String,
+    },
+    /// A layout that may not be written to.
+    #[error("{} is the store of kit", .path.display())]
+    IntoStore {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// A layer that became another one between hashing and sending it.
     #[error("`{path}` changed while it was sent")]
     ChangedLayer {

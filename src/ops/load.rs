@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io::{Read, Write},
     path::Path,
-    rc::Rc,
+    sync::Arc,
 };
 
 use super::{
@@ -55,7 +55,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let source = Source::new(
-        Rc::new(Bundle::open(path, store.limits())?),
+        Arc::new(Bundle::open(path, store.limits())?),
         path.display().to_string(),
         "",
     );
@@ -87,7 +87,7 @@ pub fn run(
 
 /// A layout outside the store.
 pub(super) struct Source {
-    bundle: Rc<Bundle>,
+    bundle: Arc<Bundle>,
     /// What it is called in messages.
     shown: String,
     /// The folder in the bundle where it is, with a `/` at its end; empty for the bundle's own.
@@ -95,7 +95,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(bundle: Rc<Bundle>, shown: String, folder: &str) -> Self {
+    pub(super) fn new(bundle: Arc<Bundle>, shown: String, folder: &str) -> Self {
         let folder = match folder {
             "" => String::new(),
             folder => format!("{folder}/"),
@@ -112,7 +112,7 @@ impl Source {
         Ok(self.bundle.read(&format!("{}{name}", self.folder), limit)?)
     }
 
-    fn bad(&self, reason: impl Into<String>) -> Error {
+    pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
         Error::NotALayout {
             path: self.shown.clone(),
             reason: reason.into(),
@@ -203,7 +203,7 @@ impl Source {
         })
     }
 
-    fn index(&self) -> Result<Index, Error> {
+    pub(super) fn index(&self) -> Result<Index, Error> {
         let layout = self
             .read(LAYOUT, 4096)?
             .ok_or_else(|| self.bad("it has no file `oci-layout`"))?;
@@ -250,7 +250,7 @@ impl Source {
     }
 
     /// Reads a document that is held in memory, checked.
-    fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
+    pub(super) fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
         let name = format!("{BLOBS}/{}", descriptor.digest.hex());
         let bytes = self
             .read(&name, limit)?
@@ -279,7 +279,7 @@ impl Source {
         Err(self.damaged(blob, Damage::Size { expected, actual }))
     }
 
-    fn damaged(&self, blob: &Descriptor, damage: Damage) -> Error {
+    pub(super) fn damaged(&self, blob: &Descriptor, damage: Damage) -> Error {
         Error::DamagedSource {
             path: self.shown.clone(),
             digest: blob.digest,
@@ -368,7 +368,7 @@ fn unread(name: &str, source: std::io::Error) -> Error {
 }
 
 /// Tells whether a name in a layout is meant by `wanted`: the whole name or its tag.
-fn is_called(name: &str, wanted: &str) -> bool {
+pub(super) fn is_called(name: &str, wanted: &str) -> bool {
     name == wanted
         || name
             .rsplit_once(':')

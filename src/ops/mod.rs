@@ -2,6 +2,7 @@
 
 mod arrivals;
 pub mod chain;
+pub mod copy;
 pub mod datasets;
 pub mod diff;
 pub mod draft;

@@ -53,6 +53,11 @@ impl Network {
         Ok(Self(Some(runtime.map_err(Error::Threads)?)))
     }
 
+    /// Returns what its threads are given work by.
+    pub(super) fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime().handle().clone()
+    }
+
     pub(super) fn runtime(&self) -> &Runtime {
         self.0.as_ref().expect("it is taken only when it ends")
     }

@@ -2,20 +2,14 @@
 
 use super::{
     error::Error,
+    raw::{ACCEPT, Raw},
     repository::{Action, Repository, header},
     session::said,
 };
 use crate::{
-    digest::Digest,
     http::{Request, Response},
     oci::{Descriptor, Index, Manifest, compat, media_type},
 };
-
-/// What a manifest may be answered with: what is asked for, and what has to be told apart from it.
-pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
-                      application/vnd.oci.image.index.v1+json, \
-                      application/vnd.docker.distribution.manifest.v2+json, \
-                      application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// How many manifests of an index are named.
 const MOST_LISTED: usize = 5;
@@ -36,22 +30,22 @@ impl Repository {
     /// computed here; it must be the one that was asked for and the one that the registry says. An
     /// index that lists one manifest stands for that.
     pub async fn manifest(&self, reference: &str) -> Result<Fetched, Error> {
-        let (content_type, bytes) = self.any_manifest(reference).await?;
+        let raw = self.raw_manifest(reference).await?;
         let bad = |source| Error::BadManifest {
             registry: self.registry().name().to_owned(),
             name: self.called(reference),
             source: Box::new(source),
         };
-        let (content_type, bytes) = if bare(&content_type) == media_type::INDEX {
-            let index = Index::parse(&bytes).map_err(bad)?;
+        let Raw { descriptor, bytes } = if raw.descriptor.media_type == media_type::INDEX {
+            let index = Index::parse(&raw.bytes).map_err(bad)?;
             match index.manifests.as_slice() {
-                [only] => self.any_manifest(&only.digest.to_string()).await?,
+                [only] => self.raw_manifest(&only.digest.to_string()).await?,
                 several => return Err(self.not_a_kit(reference, listed(several))),
             }
         } else {
-            (content_type, bytes)
+            raw
         };
-        if let Some(what) = foreign(&content_type) {
+        if let Some(what) = foreign(&descriptor.media_type) {
             return Err(self.not_a_kit(reference, what.to_owned()));
         }
         let manifest = Manifest::parse(&bytes).map_err(bad)?;
@@ -65,35 +59,6 @@ impl Repository {
             manifest,
             bytes,
         })
-    }
-
-    /// Fetches what a tag or digest names, checked, and its type.
-    async fn any_manifest(&self, reference: &str) -> Result<(String, Vec<u8>), Error> {
-        let make = |url| Request::get(url).header("accept", ACCEPT);
-        let path = format!("manifests/{reference}");
-        let response = self.request(Action::Pull, &path, &make).await?;
-        match response.status() {
-            200 => {}
-            404 => return Err(self.no_manifest(reference, response).await),
-            _ => return Err(self.unexpected(response).await),
-        }
-        let peer = response.peer().to_string();
-        let said = header(&response, "docker-content-digest");
-        let content_type = header(&response, "content-type").unwrap_or_default();
-        let bytes = response.document(Manifest::MAX_LEN).await?;
-        let actual = Digest::of(&bytes);
-        let asked = reference.parse().ok();
-        let announced = said.and_then(|said| said.parse().ok());
-        for expected in [asked, announced].into_iter().flatten() {
-            if expected != actual {
-                return Err(Error::WrongContent {
-                    peer,
-                    expected,
-                    actual,
-                });
-            }
-        }
-        Ok((content_type, bytes))
     }
 
     /// Asks which manifest a tag or digest names; `None` if there is none.
@@ -114,11 +79,10 @@ impl Repository {
             return Ok(Some(Descriptor::new(bare(&content_type), digest, size)));
         }
         // Some registries tell nothing in a head.
-        let (content_type, bytes) = self.any_manifest(reference).await?;
-        Ok(Some(Descriptor::of(bare(&content_type), &bytes)))
+        Ok(Some(self.raw_manifest(reference).await?.descriptor))
     }
 
-    async fn no_manifest(&self, reference: &str, response: Response) -> Error {
+    pub(super) async fn no_manifest(&self, reference: &str, response: Response) -> Error {
         Error::NoManifest {
             registry: self.registry().name().to_owned(),
             name: self.called(reference),
@@ -142,7 +106,7 @@ impl Repository {
 }
 
 /// Returns a media type without its parameters.
-fn bare(content_type: &str) -> &str {
+pub(super) fn bare(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
@@ -163,8 +127,8 @@ fn listed(manifests: &[Descriptor]) -> String {
 }
 
 /// Returns what a manifest that is sent as this type is, if it cannot be that of a kit.
-fn foreign(content_type: &str) -> Option<&'static str> {
-    Some(match bare(content_type) {
+fn foreign(media_type: &str) -> Option<&'static str> {
+    Some(match media_type {
         media_type::INDEX => "an index in an index, not a kit",
         "application/vnd.docker.distribution.manifest.list.v2+json" => {
             "a container image for several platforms, not a kit"

@@ -13,8 +13,9 @@ mod chains; // kits whose model is in another kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
-mod completion;
-mod conformance; // what shells offer while a line is typed
+mod completion; // what shells offer while a line is typed
+mod conformance; // the registry of the tests against what a real one does
+mod copy; // from registry to registry
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod diff; // comparing two kits
 mod doctor; // what a report of a problem needs

@@ -4,6 +4,7 @@
 //! What is written has no clock and no owner in it: the same files give the same bytes. A tar file
 //! appears under its name only when it is whole.
 
+mod grow;
 mod parts;
 mod read;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use grow::Growing;
 pub use read::{Bundle, Content};
 pub use write::Writer;
 

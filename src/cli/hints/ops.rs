@@ -131,6 +131,9 @@ impl From<ops::Error> for Failure {
                 failure.causes.insert(0, cause);
                 failure
             }
+            E::IntoStore { .. } => plain(Kind::Usage)
+                .hint("`kit pull` brings kits into the store, `kit load` those of a layout"),
+            E::TooMuch { .. } => plain(Kind::Limit),
             E::ChangedLayer { .. } => plain(Kind::Failed)
                 .hint("push again when nothing writes there; with --no-cache nothing is believed"),
             E::ParentElsewhere {

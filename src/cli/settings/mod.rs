@@ -46,6 +46,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("push", &["strict-limits"]),
+    ("copy", &["strict-limits"]),
     ("files", &["limit"]),
     ("diff", &["limit"]),
     ("status", &["no-cache", "threads", "limit"]),
@@ -75,13 +76,6 @@ const NETWORK: &str = "network";
 
 /// The flags of `push` that are settings of one registry, in a table `[registry."HOST"]`.
 const OF_REGISTRY: &[&str] = &["kind", "upload", "chunk-size", "max-layer", "compat"];
-
-/// Returns what `file` sets for a registry.
-pub(super) fn of_registry<'a>(file: &'a File, host: &str, key: &str) -> Option<&'a str> {
-    let is_it = |it: &&Entry| it.host.as_deref() == Some(host) && it.key == key;
-    let entry = file.entries.iter().rev().find(is_it)?;
-    entry.values.first().map(String::as_str)
-}
 
 /// Makes what `file` sets the defaults of `command`'s flags. What one of the variables `said`
 /// decides stays as it is.

@@ -62,6 +62,7 @@ const TYPED: &[&str] = &[
     "expect-digest",
     "push",
     "no-store",
+    "with-referrers",
     // the old names of filters
     "kitfile",
     "model",
@@ -88,7 +89,9 @@ fn every_flag_is_a_setting_or_can_only_be_typed() {
             "" => Some(GLOBAL),
             path => keys_of(path),
         };
-        let of_registry = ["push", "pack"].contains(&path).then_some(OF_REGISTRY);
+        let of_registry = ["push", "pack", "copy"]
+            .contains(&path)
+            .then_some(OF_REGISTRY);
         let shared = keys_of(NETWORK).filter(|_| !path.is_empty());
         for long in command.get_arguments().filter_map(Arg::get_long) {
             let is_setting = [settings, shared, of_registry]

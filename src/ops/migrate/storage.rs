@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    rc::Rc,
+    sync::Arc,
 };
 
 use crate::{
@@ -42,7 +42,7 @@ pub(super) struct Storage {
 /// A kit as it stands in one repository.
 pub(super) struct StoredKit {
     /// The layout with its blobs.
-    pub(super) source: Rc<Source>,
+    pub(super) source: Arc<Source>,
     /// Registry and repository as `KitOps` writes them: `localhost/net`.
     pub(super) repository: String,
     pub(super) descriptor: Descriptor,
@@ -52,7 +52,7 @@ pub(super) struct StoredKit {
 
 /// What is being collected.
 struct Reading {
-    bundle: Rc<Bundle>,
+    bundle: Arc<Bundle>,
     shown: String,
     kits: BTreeMap<(String, crate::digest::Digest), StoredKit>,
     problems: Vec<(String, Error)>,
@@ -70,7 +70,7 @@ pub(super) fn read(path: &Path) -> Result<Storage, Error> {
     }
     let inner = path.join(STORAGE);
     let root = if inner.is_dir() { &*inner } else { path };
-    let bundle = Rc::new(Bundle::open(root, &Limits::default())?);
+    let bundle = Arc::new(Bundle::open(root, &Limits::default())?);
     let shown = root.display().to_string();
     let mut reading = Reading {
         bundle,
@@ -96,24 +96,24 @@ pub(super) fn read(path: &Path) -> Result<Storage, Error> {
 }
 
 impl Reading {
-    fn source(&self, folder: &str) -> Rc<Source> {
+    fn source(&self, folder: &str) -> Arc<Source> {
         let shown = match folder {
             "" => self.shown.clone(),
             folder => format!("{}/{folder}", self.shown),
         };
-        Rc::new(Source::new(Rc::clone(&self.bundle), shown, folder))
+        Arc::new(Source::new(Arc::clone(&self.bundle), shown, folder))
     }
 
     fn add(
         &mut self,
-        source: &Rc<Source>,
+        source: &Arc<Source>,
         repository: &str,
         descriptor: Descriptor,
         tag: Option<String>,
     ) {
         let key = (repository.to_owned(), descriptor.digest);
         let kit = self.kits.entry(key).or_insert_with(|| StoredKit {
-            source: Rc::clone(source),
+            source: Arc::clone(source),
             repository: repository.to_owned(),
             descriptor,
             tags: BTreeSet::new(),
@@ -164,7 +164,7 @@ impl Reading {
 
     fn index(
         &mut self,
-        source: &Rc<Source>,
+        source: &Arc<Source>,
         name: &str,
         content: &[u8],
         repository: &str,

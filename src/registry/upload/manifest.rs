@@ -5,7 +5,7 @@ use crate::{
     digest::Digest,
     http::{Content, Method, Request, Response},
     oci::Descriptor,
-    registry::{Action, manifests::ACCEPT},
+    registry::{Action, raw::ACCEPT},
 };
 
 impl Uploader {

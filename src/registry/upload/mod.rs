@@ -170,6 +170,15 @@ impl Uploader {
     }
 
     /// Asks whether the repository has a blob, all of it.
+    pub async fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        self.stored(blob).await
+    }
+
+    /// Returns the repository.
+    pub const fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     async fn stored(&self, blob: &Descriptor) -> Result<bool, Error> {
         let path = format!("blobs/{}", blob.digest);
         let make = |url| Request::head(url);

@@ -46,7 +46,7 @@ impl Throttle {
     }
 
     /// Blocks until `bytes` may pass.
-    fn pass(&self, bytes: usize) {
+    pub fn pass(&self, bytes: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a time is no exact number")]
         let time = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         let wait = {
