@@ -2,8 +2,8 @@
 //! compressed or not, and hashes all of it in the same pass.
 //!
 //! The size of every entry is known from the walk, so the archive can be cut into pieces of one
-//! size before the first file is read ([`plan`]). Workers take the next piece, read its files
-//! ([`source`]), hash those that lie in it whole, and compress it ([`encode`]) or write it to its
+//! size before the first file is read (`plan`). Workers take the next piece, read its files
+//! (`source`), hash those that lie in it whole, and compress it (`encode`) or write it to its
 //! place. The calling thread takes the pieces in order, hashes them, and writes what was
 //! compressed, whose place only now is known. A further thread hashes files that span pieces.
 //! A fixed number of buffers goes round, which bounds the memory and how far a worker can run
@@ -164,7 +164,7 @@ pub fn write(
     run(layer, Out::File(out), options, meter, progress)
 }
 
-/// Finds out what [`write`] would write, and writes it nowhere.
+/// Finds out what [`write()`] would write, and writes it nowhere.
 pub fn measure(
     layer: Layer<'_>,
     options: &Options,
@@ -174,7 +174,7 @@ pub fn measure(
     run(layer, Out::Nowhere, options, meter, progress)
 }
 
-/// Gives what [`write`] would write to `out`, in order, from the byte `from` on. What lies before it
+/// Gives what [`write()`] would write to `out`, in order, from the byte `from` on. What lies before it
 /// is not read if it can be told apart: without compression.
 pub fn stream(
     layer: Layer<'_>,

@@ -36,12 +36,15 @@ use crate::{
     ("See what would be sent", "kit copy --dry-run registry.example/team/net:1.0 other.example/prod/net:1.0"),
 ]))]
 pub(crate) struct Args {
-    /// What is copied: a name with a registry, or oci:DIR[:NAME], a folder or a tar file
-    #[arg(value_parser = places)]
+    #[arg(
+        value_parser = places,
+        help = "What is copied: a name with a registry, or oci:DIR[:NAME], a folder or a tar file"
+    )]
     source: Places,
-    /// What it is called there: a name with a registry, which may have several tags, or
-    /// oci:DIR[:NAME], a folder
-    #[arg(value_parser = places)]
+    #[arg(
+        value_parser = places,
+        help = "What it is called there: a name with a registry, which may have several tags, or oci:DIR[:NAME], a folder"
+    )]
     destination: Places,
     /// Copy signatures and all else that refers to it, too
     #[arg(long)]

@@ -34,8 +34,11 @@ use crate::{
     ("From a registry without TLS", "kit pull registry.local:5000/team/net:1.0 --plain-http"),
 ]))]
 pub(crate) struct Args {
-    /// Kit to pull: REGISTRY/REPOSITORY[:TAG|@DIGEST]
-    #[arg(value_name = "REFERENCE", value_parser = values::reference)]
+    #[arg(
+        value_name = "REFERENCE",
+        value_parser = values::reference,
+        help = "Kit to pull: REGISTRY/REPOSITORY[:TAG|@DIGEST]"
+    )]
     reference: Reference,
     /// Fail, before anything is stored, if the kit has another digest
     #[arg(long, value_name = "DIGEST", value_parser = values::digest)]

@@ -51,7 +51,7 @@ pub struct Sent {
     pub pushed: Vec<Pushed>,
 }
 
-/// Packs what [`super::prepare`] found into the repositories of the kit's names.
+/// Packs what [`super::prepare()`] found into the repositories of the kit's names.
 pub fn send(
     options: &Options,
     prepared: &Arc<Prepared>,

@@ -100,7 +100,7 @@ pub struct PackedLayer {
     pub stored: Option<Committed>,
 }
 
-/// Packs what [`prepare`] found and names the kit last.
+/// Packs what [`prepare()`] found and names the kit last.
 pub fn run(
     options: &Options,
     prepared: &Prepared,
