@@ -96,6 +96,29 @@ fn every_golden_kit_unpacks_lists_and_shows_the_files_it_was_made_from() {
     }
 }
 
+#[test]
+fn the_golden_child_unpacks_with_the_model_of_its_parent() {
+    let kit = Sandbox::new();
+    for name in ["refs-base", "refs-child"] {
+        let source = format!("{}:v1", testdata("artifacts").join(name).display());
+        let target = format!("localhost/golden/{name}:v1");
+        kit.run(["load", &source, "-t", &target]).success();
+    }
+    kit.run(["unpack", "localhost/golden/refs-child:v1", "-d", "out"])
+        .success();
+    let mut out = Fingerprint::of(&kit.path("out"), true);
+    out.0.remove(&b"Kitfile"[..]); // Written from the config.
+    let sources = |name: &str| {
+        kit.copy(&testdata("golden/src").join(name), name);
+        let mut sources = Fingerprint::of(&kit.path(name), false);
+        sources.0.remove(&b"Kitfile"[..]);
+        sources
+    };
+    let mut expected = sources("refs-base");
+    expected.0.extend(sources("refs-child").0);
+    assert_eq!(out, expected);
+}
+
 fn model_layer() -> Vec<u8> {
     let entries: [Entry; 2] = [
         reference_tar::file("m/a.bin", 0o644, "content of a"),
