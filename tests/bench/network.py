@@ -1,4 +1,4 @@
-"""Rows 5.1 to 5.11: registries, against curl that moves the same blobs."""
+"""Rows 5.1 and on: registries, against curl that moves the same blobs. Those of trouble are in `trouble`."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ def needs(*commands):
                 if not why and not bench.has(*command):
                     why = f"there is no `kit {' '.join(command)}`"
             if why:
-                bench.skipped(name, ROWS[name][0], why)
+                bench.skipped(name, bench.titles[name], why)
             else:
                 row(bench)
         return run

@@ -40,6 +40,7 @@ class Registry:
             self.port = listener.getsockname()[1]
         (self.folder / "config.yml").write_text(
             f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {json.dumps(str(self.folder / 'data'))}\n"
+            f"  delete:\n    enabled: true\n"
             f"http:\n  addr: 127.0.0.1:{self.port}\n")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"],
@@ -56,6 +57,11 @@ class Registry:
         self.process.kill()
         self.process.wait()
 
+    def has(self, digest):
+        """Tells whether it holds a blob, whole."""
+        hex = digest.removeprefix("sha256:")
+        return (self.folder / "data/docker/registry/v2/blobs/sha256" / hex[:2] / hex / "data").exists()
+
     def answered(self):
         """Returns how many bytes of blobs it gave away since this was last asked, by its access log."""
         time.sleep(0.2)  # a line is written after its answer
@@ -66,26 +72,59 @@ class Registry:
         return sum(map(int, re.findall(rb'"GET \S*/blobs/\S* HTTP/[0-9.]+" 20[06] (\d+)', text)))
 
 
-class Relay:
-    """A relay to a registry, which may limit each connection."""
+class Beside:
+    """A script of this folder that says which port it listens on, and ends with its input."""
 
-    def __init__(self, bench, registry, rate=None):
-        program = pathlib.Path(__file__).with_name("relay.py")
-        command = [sys.executable, program, registry.port, *([rate] if rate else [])]
-        self.process = subprocess.Popen(list(map(str, command)), text=True,
+    def __init__(self, bench, script, *words):
+        program = pathlib.Path(__file__).with_name(script)
+        self.process = subprocess.Popen([sys.executable, *map(str, (program, *words))], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         bench.ends.callback(self.stop)
-        self.host = f"127.0.0.1:{int(self.process.stdout.readline())}"
+        self.port = int(self.process.stdout.readline())
+        self.host = f"127.0.0.1:{self.port}"
 
-    def counted(self):
-        """Returns the bytes that clients sent and received, and their connections, since this was last asked."""
-        self.process.stdin.write("\n")
+    def ask(self, line=""):
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         return tuple(map(int, self.process.stdout.readline().split()))
 
     def stop(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+class Relay(Beside):
+    """A relay to a registry, which may slow each connection, cut it, or hold all of them at some point."""
+
+    def __init__(self, bench, registry, rate=None, cut=None, hold=None):
+        words = [*(("--rate", rate) if rate else ()), *(("--cut", cut) if cut else ()), *(("--hold", *hold) if hold else ())]
+        super().__init__(bench, "relay.py", registry.port, *words)
+
+    def counted(self):
+        """Returns the bytes that clients sent and received, and their connections, since this was last asked."""
+        return self.ask()
+
+    def killed(self, process):
+        """Kills a process when the relay holds, and lets all pass from then on. Returns whether it came to that."""
+        while not self.ask("held")[0]:
+            if process.poll() is not None:
+                return False
+            time.sleep(0.01)
+        time.sleep(0.5)  # what was passed on arrives
+        process.kill()
+        process.wait()
+        self.ask("go")
+        time.sleep(0.5)  # the registry sees that connections are gone
+        return True
+
+
+class Keeper(Beside):
+    """A registry that keeps what came of a request that was cut."""
+
+    def __init__(self, bench, *flags):
+        self.folder = bench.folder("keeper")
+        self.folder.mkdir()
+        super().__init__(bench, "keeper.py", self.folder, *flags)
 
 
 def blob(home, digest):
