@@ -45,6 +45,7 @@ fn ask<'a>(method: &'a str, target: &'a str, headers: &[(&'a str, &'a str)]) -> 
         method,
         target,
         headers: all,
+        body: b"",
     }
 }
 
@@ -410,6 +411,7 @@ fn the_checks_see_what_must_not_be() {
             method: "GET",
             target: "/v2/",
             headers,
+            body: b"",
         };
         assert_ne!(faults(&asked), [""; 0], "{agent}");
     }

@@ -48,9 +48,8 @@ impl Uploader {
                     401 | 403 if !renewed => {
                         // Asking for anything with it gets a new token.
                         renewed = true;
-                        self.repository
-                            .request(Action::Push, &path, &|url| Request::head(url))
-                            .await?;
+                        let make = |url| Request::head(url).header("accept", ACCEPT);
+                        self.repository.request(Action::Push, &path, &make).await?;
                         continue;
                     }
                     status @ (408 | 429 | 500 | 502..=504) => {

@@ -1,7 +1,7 @@
 //! `kit copy`: between real registries, layouts, and what goes wrong between them.
 
 mod layouts;
-mod referrers;
+pub(crate) mod referrers;
 mod trouble;
 
 use std::fmt::Write as _;

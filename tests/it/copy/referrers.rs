@@ -36,7 +36,7 @@ fn listed(kind: &str, content: &str) -> serde_json::Value {
 
 /// Makes the layout `folder` with a kit, a signature of it, and a signature of that. Returns all
 /// three digests.
-fn signed(kit: &Sandbox) -> [String; 3] {
+pub(crate) fn signed(kit: &Sandbox) -> [String; 3] {
     let subject = kits::pack(kit, "net:1", "weights");
     kit.run(["save", "net:1", "-o", "folder", "--layout", "dir"])
         .success();

@@ -73,6 +73,7 @@ impl Recorded {
             headers: headers
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect(),
+            body: self.body.as_bytes(),
         }
     }
 

@@ -14,12 +14,13 @@
 //! | `GET tags/list`, with `n`, `last` | 8 |
 //! | `DELETE` of `manifests/REFERENCE`, `blobs/DIGEST` | 9, 10 |
 //! | `GET referrers/DIGEST`, with `artifactType` | 12 |
+//!
+//! What must come before what is in [`flow`].
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+mod checks;
+mod flow;
 
+pub(crate) use checks::Checks;
 use modelkit::{digest::Digest, http::Url};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -34,126 +35,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) target: &'a str,
     /// Names in lower case.
     pub(crate) headers: Vec<(&'a str, &'a str)>,
-}
-
-/// What a server handed out: paths with their queries.
-#[derive(Debug, Default)]
-struct Known {
-    places: Vec<(String, String)>,
-    /// Whether it ever asked for a proof.
-    challenged: bool,
-}
-
-/// By port: one server may send on to another.
-static KNOWN: Mutex<Option<HashMap<u16, Known>>> = Mutex::new(None);
-
-/// The checks of one server.
-#[derive(Debug)]
-pub(crate) struct Checks {
-    port: u16,
-    faults: Mutex<Vec<String>>,
-}
-
-impl Checks {
-    /// Begins the checks of the server on this port.
-    pub(crate) fn of(port: u16) -> Self {
-        // Another test may have had the port.
-        known(|all| all.insert(port, Known::default()));
-        Self {
-            port,
-            faults: Mutex::default(),
-        }
-    }
-
-    /// Checks a request.
-    pub(crate) fn request(&self, asked: &Asked<'_>) {
-        let mut found = faults(asked);
-        known(|all| {
-            let known = all.entry(self.port).or_default();
-            found.extend(known.faults(asked));
-        });
-        let found = found.into_iter();
-        let shown = found.map(|fault| format!("{fault}: {} {}", asked.method, asked.target));
-        self.lock().extend(shown);
-    }
-
-    /// Notes what an answer hands out.
-    pub(crate) fn answer(&self, asked: &Asked<'_>, status: u16, headers: &[(String, String)]) {
-        for (name, value) in headers {
-            match name.to_ascii_lowercase().as_str() {
-                "location" => self.note(asked, value),
-                "link" => {
-                    let target = value.split_once('<').and_then(|it| it.1.split_once('>'));
-                    self.note(asked, target.map_or("", |it| it.0));
-                }
-                "www-authenticate" if status == 401 => {
-                    known(|all| all.entry(self.port).or_default().challenged = true);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Notes an address that was handed out: whole, of this server, or beside what was asked for.
-    fn note(&self, asked: &Asked<'_>, address: &str) {
-        let asked = format!("http://127.0.0.1:{}{}", self.port, below(asked.target));
-        let Some(url) = Url::parse(&asked).ok().and_then(|it| it.join(address).ok()) else {
-            return;
-        };
-        let place = (
-            url.path().to_owned(),
-            url.query().unwrap_or_default().to_owned(),
-        );
-        let port = url.port_or_known_default().unwrap_or_default();
-        known(|all| all.entry(port).or_default().places.push(place));
-    }
-
-    /// Returns what was wrong with requests so far.
-    pub(crate) fn found(&self) -> Vec<String> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn known<T>(change: impl FnOnce(&mut HashMap<u16, Known>) -> T) -> T {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    change(known.get_or_insert_with(HashMap::new))
-}
-
-impl Known {
-    /// Returns what is wrong with a request after what was handed out before it.
-    fn faults(&self, asked: &Asked<'_>) -> Vec<&'static str> {
-        let (path, query) = split(asked.target);
-        let is_registry = path.starts_with("/v2/");
-        let mut faults = Vec::new();
-        if is_registry && !self.challenged && asked.header("authorization").is_some() {
-            faults.push("a proof that nobody asked for");
-        }
-        let is_place = match endpoint(path) {
-            Some((_, Endpoint::Upload)) => true,
-            _ => !is_registry && asked.method != "POST" && !is_for_tokens(query),
-        };
-        let mut queries = self.places.iter().filter(|place| place.0 == path);
-        let keeps = |known: &str| {
-            let rest = query.strip_prefix(known);
-            rest.is_some_and(|rest| rest.is_empty() || known.is_empty() || rest.starts_with('&'))
-        };
-        if is_place && queries.clone().next().is_some() && !queries.any(|place| keeps(&place.1)) {
-            faults.push("a query that was handed out is not the one that came back");
-        }
-        let is_page = matches!(endpoint(path), Some((_, Endpoint::Tags)));
-        let is_next = self
-            .places
-            .iter()
-            .any(|place| (place.0.as_str(), place.1.as_str()) == (path, query));
-        if is_page && !is_next && !only(query, &["n", "last"]) {
-            faults.push("a list of tags takes n and last");
-        }
-        faults
-    }
+    /// Empty where it does not matter.
+    pub(crate) body: &'a [u8],
 }
 
 /// What is at a path below a repository.
@@ -421,7 +304,7 @@ impl Asked<'_> {
 }
 
 /// Returns path and query of a target, without the server that stands before it for a proxy.
-pub(super) fn below(target: &str) -> &str {
+pub(crate) fn below(target: &str) -> &str {
     let Some((_, rest)) = target.split_once("://") else {
         return target;
     };

@@ -1,7 +1,7 @@
 //! A registry in memory that takes pushes, with the habits that a test gives it.
 //!
-//! It checks every request against the distribution specification, and keeps what a correct
-//! registry would keep. Each connection carries one request.
+//! It checks every request against the distribution specification ([`super::spec`]), and keeps what
+//! a correct registry would keep. Each connection carries one request.
 
 mod act;
 mod serve;
@@ -19,6 +19,8 @@ use std::{
 
 use modelkit::digest::Digest;
 use serve::serve;
+
+use super::spec::{self, Checks};
 
 /// What happens to a request in place of what should.
 pub(crate) enum Trouble {
@@ -48,6 +50,8 @@ pub(crate) struct Habits {
     pub(crate) max_chunk: Option<u64>,
     /// The least bytes of a chunk that is not the last: 416, and told when an upload is opened.
     pub(crate) min_chunk: Option<u64>,
+    /// The least bytes of a chunk that is not the last, of which nobody is told.
+    pub(crate) min_part: Option<u64>,
     /// The answer to any chunk.
     pub(crate) no_chunks: Option<u16>,
     /// The status of a chunk that was taken.
@@ -81,6 +85,7 @@ impl Default for Habits {
             max_body: None,
             max_chunk: None,
             min_chunk: None,
+            min_part: None,
             no_chunks: None,
             taken: 202,
             stuck: false,
@@ -102,10 +107,12 @@ impl Default for Habits {
 pub(crate) struct Asked {
     pub(crate) at: Instant,
     pub(crate) method: String,
+    /// What stands before the path: nothing, or what a proxy is told.
+    before: String,
     pub(crate) path: String,
     pub(crate) query: String,
     /// Names in lower case.
-    pub(crate) headers: HashMap<String, String>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Bytes of its body that were read.
     pub(crate) body: u64,
     /// The answer.
@@ -114,11 +121,29 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
+        let found = self.headers.iter().find(|it| it.0 == name);
+        found.map(|it| it.1.as_str())
     }
 
     fn length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
+    }
+
+    /// Returns path and query.
+    pub(crate) fn target(&self) -> String {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{}{mark}{}", self.path, self.query)
+    }
+
+    /// Returns the request as it is checked.
+    fn checked<'a>(&'a self, target: &'a str, body: &'a [u8]) -> spec::Asked<'a> {
+        let headers = self.headers.iter();
+        spec::Asked {
+            method: &self.method,
+            target,
+            headers: headers.map(|it| (&*it.0, &*it.1)).collect(),
+            body,
+        }
     }
 
     /// Returns a field of the query, decoded as far as digests and names need it.
@@ -154,8 +179,6 @@ struct Held {
     manifests: HashMap<(String, String), Vec<u8>>,
     uploads: HashMap<String, Upload>,
     asked: Vec<Asked>,
-    /// Where requests differ from the specification.
-    faults: Vec<String>,
     counts: HashMap<String, usize>,
     next: u64,
 }
@@ -164,6 +187,7 @@ struct Held {
 pub(crate) struct Uploads {
     address: SocketAddr,
     held: Arc<Mutex<Held>>,
+    checks: Arc<Checks>,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -173,22 +197,26 @@ impl Uploads {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (held, end) = (Arc::<Mutex<Held>>::default(), Arc::<AtomicBool>::default());
+        let checks = Arc::new(Checks::of(address.port()));
         let habits = Arc::new(habits);
         let thread = thread::spawn({
             let (held, end) = (Arc::clone(&held), Arc::clone(&end));
+            let checks = Arc::clone(&checks);
             move || {
                 while let Ok((stream, _)) = listener.accept() {
                     if end.load(Ordering::SeqCst) {
                         return;
                     }
                     let (held, habits) = (Arc::clone(&held), Arc::clone(&habits));
-                    thread::spawn(move || serve(&stream, &held, &habits));
+                    let checks = Arc::clone(&checks);
+                    thread::spawn(move || serve(&stream, &held, &habits, &checks));
                 }
             }
         });
         Self {
             address,
             held,
+            checks,
             end,
             thread: Some(thread),
         }
@@ -234,8 +262,13 @@ impl Uploads {
     /// Checks that all requests were as the specification wants them.
     #[track_caller]
     pub(crate) fn is_content(&self) {
-        let held = self.held.lock().unwrap();
-        assert!(held.faults.is_empty(), "{:#?}", held.faults);
+        let faults = self.checks.found();
+        assert!(faults.is_empty(), "wrong requests:\n{}", faults.join("\n"));
+        assert_eq!(
+            self.checks.unfinished(),
+            [""; 0],
+            "lists that were to follow"
+        );
     }
 
     /// Checks that a kit is there, whole: its manifest, and every blob with its digest.
@@ -270,5 +303,11 @@ impl Drop for Uploads {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+        let faults = self.checks.found();
+        assert!(
+            faults.is_empty() || thread::panicking(),
+            "wrong requests:\n{}",
+            faults.join("\n")
+        );
     }
 }

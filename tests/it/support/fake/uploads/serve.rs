@@ -1,7 +1,6 @@
 //! Requests as they arrive, and answers as they leave.
 
 use std::{
-    collections::HashMap,
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpStream},
@@ -9,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Asked, Habits, Held, Trouble};
+use super::{Asked, Checks, Habits, Held, Trouble, spec};
 
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -37,9 +36,14 @@ impl Answer {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
+
+    pub(super) fn body(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.body);
+        self
+    }
 }
 
-pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits) {
+pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits, checks: &Checks) {
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
@@ -49,15 +53,20 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits)
     };
     let number = {
         let mut held = held.lock().unwrap();
-        held.check(&asked);
         let method = asked.method.clone();
         let count = held.counts.entry(method).or_default();
         *count += 1;
         *count - 1
     };
+    let target = format!("{}{}", asked.before, asked.target());
     let length = asked.length().unwrap_or(0);
     let trouble = (habits.trouble)(&asked, number);
     let mut body = Vec::new();
+    // Only manifests are looked into.
+    let is_upload = asked.is_upload();
+    if is_upload {
+        checks.request(&asked.checked(&target, b""));
+    }
     let result = match &trouble {
         Some(Trouble::Answer(status, headers, text)) => Some(Answer {
             headers: headers
@@ -85,6 +94,10 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits)
             None
         }
     };
+    let document = if is_upload { Vec::new() } else { body.clone() };
+    if !is_upload {
+        checks.request(&asked.checked(&target, &document));
+    }
     let mut held = held.lock().unwrap();
     let result = result.unwrap_or_else(|| held.act(&asked, body, habits));
     asked.status = result.status;
@@ -98,6 +111,11 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits)
         }
         _ => result,
     };
+    checks.answer(
+        &asked.checked(&target, &document),
+        result.status,
+        &result.headers,
+    );
     let is_head = asked.method == "HEAD";
     let mut text = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", result.status);
     let mut headers = result.headers;
@@ -134,18 +152,22 @@ fn head(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
     let start = line()?;
     let mut words = start.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = HashMap::new();
+    let mut headers = Vec::new();
     loop {
         let text = line()?;
         let Some((name, value)) = text.split_once(':') else {
             break;
         };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    // A proxy is told the host, too.
+    let below = spec::below(&target);
+    let before = target[..target.len() - below.len()].to_owned();
+    let (path, query) = below.split_once('?').unwrap_or((below, ""));
     Some(Asked {
         at: Instant::now(),
         method,
+        before,
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
