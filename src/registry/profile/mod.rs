@@ -152,6 +152,11 @@ impl Habits {
         self.tells
     }
 
+    /// Returns whether a blob may be sent in parts.
+    pub(super) const fn takes_chunks(&self) -> bool {
+        self.chunks.is_some()
+    }
+
     /// Returns how a blob of `size` bytes is sent.
     pub(super) fn way(&self, size: u64) -> Way {
         let Some(chunks) = self.chunks else {

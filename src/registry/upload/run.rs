@@ -118,15 +118,14 @@ impl Run<'_> {
                     "going on with {digest} at byte {} of {}",
                     stand.offset, self.blob.size
                 ));
+            } else if offset > 0 {
+                self.lost();
             }
             return Ok(Some(stand));
         }
+        // Also where nothing was answered yet: bytes may have been sent.
         self.kept.forget();
-        if offset > 0 {
-            self.up.say(&format!(
-                "has dropped the upload of {digest}: it starts over"
-            ));
-        }
+        self.lost();
         Ok(None)
     }
 
@@ -301,6 +300,11 @@ impl Run<'_> {
             self.fell_back += 1;
             return Ok(Next::On(at.clone()));
         }
+        // It sent us back to where it says that it stands, and takes nothing there: it counts wrong.
+        let is_here = matches!(&told, Told::At(at) if at.offset == stand.offset);
+        if is_here && self.fell_back > 0 && self.up.learned().tells_wrong() {
+            return Ok(Next::Over);
+        }
         let is_lost = matches!(told, Told::Lost);
         if stand.offset > 0 && is_lost && self.fell_back < 2 {
             self.fell_back += 1;
@@ -310,12 +314,12 @@ impl Run<'_> {
         if !self.learn(|habits| habits.chunk_refused(length)) {
             return Err(error);
         }
+        let (goes_on, way) = {
+            let learned = self.up.learned();
+            (learned.takes_chunks(), learned.way(self.blob.size))
+        };
         match told {
-            Told::At(at)
-                if at.offset > 0 || self.up.learned().way(self.blob.size) == Way::Chunks =>
-            {
-                Ok(Next::On(at))
-            }
+            Told::At(at) if goes_on && (at.offset > 0 || way == Way::Chunks) => Ok(Next::On(at)),
             _ => Ok(Next::Over),
         }
     }

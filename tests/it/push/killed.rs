@@ -103,6 +103,26 @@ fn killed_within_a_request_a_real_registry_loses_that_blob_alone() {
 }
 
 #[test]
+fn killed_within_its_only_request_a_blob_starts_over_and_that_is_said() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let (kit, size) = (Sandbox::new(), 6 * MIB);
+    let stop = Stop {
+        after: 4 * MIB,
+        between_requests: false,
+    };
+    let relay = Relay::start(&registry.host(), stop);
+    let name = format!("{}/team/net:1.0", relay.host());
+    let digest = pack_large(&kit, &name, usize::try_from(size).unwrap());
+    let layer = kits::blobs(&kit, &digest).1.remove(0);
+    let (output, _, again) = push_twice(&kit, &relay, &[&name]);
+    assert!((size..size + 20_000).contains(&again), "{again}");
+    let words = format!("has dropped the upload of {layer}: it starts over");
+    assert!(output.stderr.contains(&words), "{output}");
+}
+
+#[test]
 fn killed_within_a_request_a_registry_that_keeps_what_came_gets_no_more_than_the_rest() {
     let registry = Uploads::start(Habits {
         keeps_cut: true,
