@@ -104,6 +104,10 @@ fn push_with_short_tokens(old: u16, life: Duration) {
     assert!(!output.stderr.contains(PASSWORD) && !output.stderr.contains("Bearer t"));
     let tokens = server.requests().len();
     assert!(tokens > 5 && asked() > 2, "{tokens} {}", asked());
+    println!(
+        "{old}: {took:.1?}, {tokens} tokens, helper asked {} times",
+        asked()
+    );
 }
 
 #[test]
