@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use crate::support::{
     Output, Sandbox,
     fake::{Answer, Fake, Recorded, documents::Documents},
@@ -217,6 +219,73 @@ fn a_helper_that_is_missing_hangs_or_prints_junk_is_named_and_nothing_is_asked_f
     assert!(registry.requests().is_empty());
     fs::remove_file(kit.path("../.docker/config.json")).unwrap();
     let _ = list(&kit, &host, &["--plain-http"]).exits(4);
+}
+
+#[test]
+fn blobs_go_and_come_by_certificates_a_proxy_and_a_helper_and_nothing_secret_is_said() {
+    let Some(registry) = RealRegistry::start(&Setup {
+        user: Some(("ci", PASSWORD)),
+        tls: true,
+        client_certificates: true,
+        ..Setup::default()
+    }) else {
+        return;
+    };
+    let proxy = Fake::start(|request| Answer::tunnel(&request.target));
+    let (kit, host) = (sandbox(), registry.host());
+    helper(&kit, "cloud", &answer_of_helper("ci", PASSWORD));
+    let config = format!(r#"{{"credHelpers":{{"{host}":"cloud"}}}}"#);
+    kit.file("../.docker/config.json", config);
+    let path = |name: &str| registry.path(name).to_str().unwrap().to_owned();
+    let flags = [
+        ("--ca-file", path("ca.pem")),
+        ("--cert", path("client.pem")),
+        ("--key", path("client.key")),
+        (
+            "--proxy",
+            format!("http://user:{PASSWORD}@{}", proxy.host()),
+        ),
+    ];
+    let flags: Vec<String> = flags.map(|(flag, value)| format!("{flag}={value}")).into();
+    let [name, other, third] =
+        ["team/net", "prod/net", "new/net"].map(|it| format!("{host}/{it}:1"));
+    pack(&kit, &name, "weights");
+    let mut said = String::new();
+    for words in [
+        &["push", &name][..],
+        &["copy", &name, &other],
+        &["pack", "packed", "--push", "--no-store", "-t", &third],
+        &["list", &name],
+        &["inspect", "-r", &other],
+        &[
+            "diff",
+            &format!("local://{name}"),
+            &format!("remote://{name}"),
+        ],
+        &["unpack", &third, "-d", "out"],
+        &["pull", &other],
+    ] {
+        let before = proxy.requests().len();
+        let words = words.iter().map(|it| (*it).to_owned());
+        let all = words.chain(flags.clone()).chain(["-vvv".to_owned()]);
+        let output = kit.run(all).exits(0);
+        assert!(proxy.requests().len() > before, "{output}");
+        said += &output.to_string();
+    }
+    assert!(said.contains("trace: PUT https://"), "{said}");
+    let encoded = |user: &str| STANDARD.encode(format!("{user}:{PASSWORD}"));
+    let key = fs::read_to_string(path("client.key")).unwrap();
+    let key = key.lines().nth(1).unwrap();
+    for secret in [PASSWORD, &encoded("ci"), &encoded("user"), key] {
+        assert!(!said.contains(secret), "`{secret}` in:\n{said}");
+    }
+    for request in proxy.requests() {
+        assert_eq!(
+            (request.method.as_str(), &request.target),
+            ("CONNECT", &host)
+        );
+        assert!(request.header("authorization").is_none());
+    }
 }
 
 /// Looks into the registry of a cloud, which `cloud` is behind a proxy.
