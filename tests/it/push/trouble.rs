@@ -111,8 +111,7 @@ fn a_registry_that_is_often_busy_is_never_asked_too_early() {
         writeln!(kitfile, "  - {{name: d{number}, path: {number}.bin}}").unwrap();
     }
     kits::pack_kitfile(&kit, &name, &kitfile);
-    let words = [&*name, "--retries", "20"].into_iter().chain(CHUNKS);
-    push(&kit, words).success();
+    push(&kit, [&*name].into_iter().chain(CHUNKS)).success();
     registry.has_kit("team/net", "1.0");
     let asked = registry.asked();
     let busy: Vec<_> = asked.iter().filter(|it| it.status == 429).collect();
