@@ -1,6 +1,8 @@
 //! What the environment says about storages of objects, by the names that all programs for them use.
 
-use std::env;
+use std::{env, ffi::OsString};
+
+use super::{Variable, variables as v};
 
 /// The login and the place of a storage.
 #[derive(Default)]
@@ -20,17 +22,17 @@ pub struct Aws {
 impl Aws {
     /// Reads the environment of the process.
     pub fn read() -> Self {
-        Self::from_lookup(|name| env::var(name).ok())
+        Self::from_lookup(env::var_os)
     }
 
-    fn from_lookup(lookup: impl Fn(&'static str) -> Option<String>) -> Self {
-        let lookup = |name| lookup(name).filter(|value| !value.is_empty());
+    pub(super) fn from_lookup(lookup: impl Fn(&'static str) -> Option<OsString>) -> Self {
+        let text = |variable: Variable| variable.read(&lookup)?.into_string().ok();
         Self {
-            access_key: lookup("AWS_ACCESS_KEY_ID"),
-            secret_key: lookup("AWS_SECRET_ACCESS_KEY"),
-            token: lookup("AWS_SESSION_TOKEN"),
-            region: lookup("AWS_REGION").or_else(|| lookup("AWS_DEFAULT_REGION")),
-            endpoint: lookup("AWS_ENDPOINT_URL_S3").or_else(|| lookup("AWS_ENDPOINT_URL")),
+            access_key: text(v::AWS_ACCESS_KEY_ID),
+            secret_key: text(v::AWS_SECRET_ACCESS_KEY),
+            token: text(v::AWS_SESSION_TOKEN),
+            region: text(v::AWS_REGION).or_else(|| text(v::AWS_DEFAULT_REGION)),
+            endpoint: text(v::AWS_ENDPOINT_URL_S3).or_else(|| text(v::AWS_ENDPOINT_URL)),
         }
     }
 }
@@ -42,8 +44,8 @@ mod tests {
     #[test]
     fn the_narrower_variable_goes_first_and_nothing_is_none() {
         let aws = Aws::from_lookup(|name| match name {
-            "AWS_ACCESS_KEY_ID" => Some(String::new()),
-            name => Some(name.to_owned()),
+            "AWS_ACCESS_KEY_ID" => Some(OsString::new()),
+            name => Some(name.into()),
         });
         assert_eq!(aws.access_key, None);
         assert_eq!(aws.region.as_deref(), Some("AWS_REGION"));

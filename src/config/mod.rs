@@ -117,8 +117,7 @@ impl Settings {
         system: System,
         lookup: impl Fn(&'static str) -> Option<OsString>,
     ) -> Self {
-        // An empty variable counts as one that is not set, as in shells and in KitOps.
-        let lookup = |variable: Variable| lookup(variable.name).filter(|value| !value.is_empty());
+        let lookup = |variable: Variable| variable.read(&lookup);
         let is_on = |variable| lookup(variable).is_some_and(|value| value != "0");
         let term = lookup(variables::TERM);
         let (home, home_from) = home(config, system, lookup);
@@ -265,51 +264,63 @@ mod tests {
 
     #[test]
     fn every_variable_of_the_page_is_read_and_no_other() {
+        // With nothing set all are looked for. Which decides about the home depends on the system.
         let read = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let nothing = |name: &'static str| {
+            read.borrow_mut().insert(name);
+            None
+        };
         for system in [System::Mac, System::Windows, System::Other] {
-            for relative in ["", "x"] {
-                home(None, system, |variable| {
-                    read.borrow_mut().insert(variable.name);
-                    Some(relative.into()).filter(|it: &OsString| !it.is_empty())
-                });
-            }
+            let set = |variable: Variable| variable.read(nothing);
+            home(None, system, set);
+            Logins::from_lookup(system, nothing);
         }
-        // What decides other things than the home shows in the settings.
-        let plain = format!(
-            "{:?}",
-            Settings {
-                said: Vec::new(),
-                ..settings(None, System::Other, &[])
-            }
-        );
-        for variable in VARIABLES {
-            for value in ["0", "1", "dumb"] {
-                let set = settings(
-                    None,
-                    System::Other,
-                    &[
-                        (variable.name, value),
-                        (
-                            "TERM",
-                            if variable.name == "TERM" {
-                                value
-                            } else {
-                                "dumb"
-                            },
-                        ),
-                    ],
-                );
-                let set = Settings {
+        Network::from_lookup(nothing);
+        Aws::from_lookup(nothing);
+        // What decides other things shows in the settings.
+        let only = |variable: Option<(&str, &str)>| {
+            let dumb = [("TERM", "dumb")];
+            let set = variable.as_slice();
+            let settings = settings(
+                None,
+                System::Other,
+                if set.is_empty() { &dumb } else { set },
+            );
+            format!(
+                "{:?}",
+                Settings {
                     said: Vec::new(),
-                    ..set
-                };
-                if format!("{set:?}") != plain {
-                    read.borrow_mut().insert(variable.name);
+                    ..settings
                 }
+            )
+        };
+        for variable in VARIABLES {
+            let changes = |value| only(Some((variable.name, value))) != only(None);
+            if ["0", "1"].into_iter().any(changes) {
+                read.borrow_mut().insert(variable.name);
             }
         }
-        let page: std::collections::BTreeSet<&str> = VARIABLES.iter().map(|it| it.name).collect();
-        assert_eq!(*read.borrow(), page);
+        let page = VARIABLES.iter().flat_map(Variable::names);
+        assert_eq!(*read.borrow(), page.collect());
+    }
+
+    #[test]
+    fn variables_go_before_the_settings_that_they_are_about() {
+        let overruled = |table: Option<&str>, key: &str| -> Vec<&str> {
+            let all = VARIABLES.iter().filter(|it| it.beats(table, key));
+            all.map(|it| it.name).collect()
+        };
+        let network = Some("network");
+        let pair = ["KITOPS_CLIENT_CERT", "KITOPS_CLIENT_KEY"];
+        assert_eq!(overruled(network, "cert"), pair);
+        assert_eq!(overruled(network, "key"), pair);
+        let proxies = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+        assert_eq!(overruled(network, "proxy"), proxies);
+        assert_eq!(overruled(None, "proxy"), [""; 0]);
+        assert_eq!(
+            overruled(None, "color"),
+            ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"]
+        );
     }
 
     #[test]

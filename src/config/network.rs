@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, path::PathBuf};
 
-use super::System;
+use super::{System, Variable, variables as v};
 
 /// What the environment says about networks.
 #[derive(Default)]
@@ -29,28 +29,26 @@ impl Network {
         Self::from_lookup(env::var_os)
     }
 
-    fn from_lookup(lookup: impl Fn(&'static str) -> Option<OsString>) -> Self {
-        let lookup = |name| lookup(name).filter(|value| !value.is_empty());
-        let path = |name| lookup(name).map(PathBuf::from);
-        // Both spellings are in use; the lower one is older.
-        let either = |lower, upper| {
-            let value = lookup(lower).or_else(|| lookup(upper));
+    pub(super) fn from_lookup(lookup: impl Fn(&'static str) -> Option<OsString>) -> Self {
+        let path = |variable: Variable| variable.read(&lookup).map(PathBuf::from);
+        let text = |variable: Variable| {
+            let value = variable.read(&lookup);
             value.map(|value| value.to_string_lossy().into_owned())
         };
-        let all = either("all_proxy", "ALL_PROXY");
-        let folders = lookup("SSL_CERT_DIR");
+        let all = text(v::ALL_PROXY);
+        let folders = v::SSL_CERT_DIR.read(&lookup);
         Self {
-            client_certificate: path("KITOPS_CLIENT_CERT"),
-            client_key: path("KITOPS_CLIENT_KEY"),
-            certificate_file: path("SSL_CERT_FILE"),
+            client_certificate: path(v::KITOPS_CLIENT_CERT),
+            client_key: path(v::KITOPS_CLIENT_KEY),
+            certificate_file: path(v::SSL_CERT_FILE),
             certificate_folders: folders.map_or_else(Vec::new, |list| {
                 env::split_paths(&list)
                     .filter(|it| !it.as_os_str().is_empty())
                     .collect()
             }),
-            http_proxy: either("http_proxy", "HTTP_PROXY").or_else(|| all.clone()),
-            https_proxy: either("https_proxy", "HTTPS_PROXY").or(all),
-            no_proxy: either("no_proxy", "NO_PROXY"),
+            http_proxy: text(v::HTTP_PROXY).or_else(|| all.clone()),
+            https_proxy: text(v::HTTPS_PROXY).or(all),
+            no_proxy: text(v::NO_PROXY),
         }
     }
 }
@@ -74,25 +72,30 @@ impl Logins {
         Self::from_lookup(System::CURRENT, env::var_os)
     }
 
-    fn from_lookup(system: System, lookup: impl Fn(&'static str) -> Option<OsString>) -> Self {
-        let lookup = |name| lookup(name).filter(|value| !value.is_empty());
-        let path = |name| lookup(name).map(PathBuf::from);
-        let text = |name| lookup(name).map(|value| value.to_string_lossy().into_owned());
+    pub(super) fn from_lookup(
+        system: System,
+        lookup: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Self {
+        let path = |variable: Variable| variable.read(&lookup).map(PathBuf::from);
+        let text = |variable: Variable| {
+            let value = variable.read(&lookup);
+            value.map(|value| value.to_string_lossy().into_owned())
+        };
         let home = path(if system == System::Windows {
-            "USERPROFILE"
+            v::USERPROFILE
         } else {
-            "HOME"
+            v::HOME
         });
         let in_home = |below: &str| home.as_ref().map(|home| home.join(below));
-        let docker = match path("DOCKER_CONFIG") {
+        let docker = match path(v::DOCKER_CONFIG) {
             Some(folder) => Some(folder.join("config.json")),
             None => in_home(".docker/config.json"),
         };
-        let podman = match path("REGISTRY_AUTH_FILE") {
+        let podman = match path(v::REGISTRY_AUTH_FILE) {
             Some(file) => vec![Some(file)],
             None => vec![
-                path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-                match path("XDG_CONFIG_HOME").filter(|folder| folder.has_root()) {
+                path(v::XDG_RUNTIME_DIR).map(|folder| folder.join("containers/auth.json")),
+                match path(v::XDG_CONFIG_HOME).filter(|folder| folder.has_root()) {
                     Some(folder) => Some(folder.join("containers/auth.json")),
                     None => in_home(".config/containers/auth.json"),
                 },
@@ -100,9 +103,9 @@ impl Logins {
         };
         Self {
             files: [docker].into_iter().chain(podman).flatten().collect(),
-            path: lookup("PATH"),
-            user: text("KIT_USERNAME"),
-            password: text("KIT_PASSWORD"),
+            path: v::PATH.read(&lookup),
+            user: text(v::KIT_USERNAME),
+            password: text(v::KIT_PASSWORD),
         }
     }
 }

@@ -141,6 +141,33 @@ fn a_proxy_is_used_as_flag_and_variables_say() {
 }
 
 #[test]
+fn a_proxy_of_the_settings_gives_way_to_the_variable_and_that_to_the_flag() {
+    let proxy = registry(|_| None);
+    let mut kit = sandbox();
+    let away = "[network]\nproxy = \"http://127.0.0.1:1\"\nretries = \"0\"\n";
+    fs::write(kit.home().join("config.toml"), away).unwrap();
+    let through_nothing = list(&kit, "registry.test", &["--plain-http"]).exits(6);
+    let expected = "through the proxy 127.0.0.1:1";
+    assert!(
+        through_nothing.stderr.contains(expected),
+        "{through_nothing}"
+    );
+    let address = format!("http://{}", proxy.host());
+    let flags = ["--plain-http", "--proxy", &address];
+    assert_eq!(list(&kit, "registry.test", &flags).success(), "[1.0]\n");
+    kit.env("HTTP_PROXY", &address);
+    let flags = ["--plain-http"];
+    assert_eq!(list(&kit, "registry.test", &flags).success(), "[1.0]\n");
+    let doctor = kit.run(["doctor"]);
+    let said = "proxy";
+    let line = doctor.stdout.lines().find(|line| line.contains(said));
+    assert!(
+        line.is_some_and(|line| line.contains("HTTP_PROXY")),
+        "{doctor}"
+    );
+}
+
+#[test]
 #[cfg(target_os = "linux")] // where 0.0.0.0 is this machine, but no loopback address
 fn networks_that_need_no_proxy_are_reached_without() {
     let (direct, proxy) = (registry(|_| None), registry(|_| None));

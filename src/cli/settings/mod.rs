@@ -106,8 +106,8 @@ pub(super) fn apply(
             failure.hints = hints;
             failure
         })?;
-        let is_key = |variable: &Variable| variable.beats == Some(entry.key.as_str());
-        if entry.table.is_none() && said.iter().any(is_key) {
+        let is_key = |it: &Variable| it.beats(entry.table.as_deref(), &entry.key);
+        if said.iter().any(is_key) {
             continue;
         }
         if entry.host.is_some() {
@@ -237,16 +237,16 @@ fn check(arg: &Arg, entry: &Entry) -> Result<(), (String, Vec<String>)> {
 
 /// Returns the page about the environment and the settings: `kit help environment`.
 pub(super) fn page(command: &Command) -> String {
-    let mut text = "What is typed goes before the environment, the environment before the file \
-                    with settings,\nand that before what is built in.\n\nEnvironment:\n"
+    let mut text = "What is typed goes before the environment, the environment before the file\n\
+                    with settings, and that before what is built in.\n\nEnvironment:\n"
         .to_owned();
     for variable in VARIABLES {
         row(&mut text, variable.name, variable.what);
     }
     let _ = write!(
         text,
-        "\nSettings, in the file `{FILE_NAME}` in the home: flags without their dashes. For all \
-         commands:\n"
+        "\nSettings, in the file `{FILE_NAME}` in the home: flags without their dashes.\n\
+         For all commands:\n"
     );
     let mut rows = |title: String, table: Option<&str>, keys: &[&str]| {
         text.push_str(&title);
@@ -275,13 +275,14 @@ pub(super) fn page(command: &Command) -> String {
     text
 }
 
-/// Writes a name and what it means, in lines of at most 100 characters.
+/// Writes a name and what it means, in lines that fit a terminal.
 fn row(text: &mut String, name: &str, what: &str) {
-    const COLUMN: usize = 21;
-    let _ = write!(text, "  {name:<17} ");
+    const COLUMN: usize = 25;
+    const MOST: usize = 80;
+    let _ = write!(text, "  {name:<21} ");
     let mut width = COLUMN;
     for word in what.split(' ') {
-        if width + 1 + word.chars().count() > 100 {
+        if width + 1 + word.chars().count() > MOST {
             let _ = write!(text, "\n{:width$}", "", width = COLUMN - 1);
             width = COLUMN;
         }

@@ -191,8 +191,8 @@ fn settings_in_force(context: &Context, report: &mut Report) {
     for entry in &file.entries {
         let variables = context.settings.variables().iter();
         let overruled = variables
-            .filter(|_| entry.table.is_none())
-            .find(|variable| variable.beats == Some(entry.key.as_str()));
+            .copied()
+            .find(|variable| variable.beats(entry.table.as_deref(), &entry.key));
         report.settings.push(Setting {
             command: match (&entry.table, &entry.host) {
                 (Some(table), Some(host)) => Some(format!("{table}.\"{host}\"")),
