@@ -121,6 +121,12 @@ hint: if you trust it, --limit tar-files=NUMBER allows more [default: 200000]
 "#]]
     );
     load(format!("tar-files={count}")).success();
+    // What `kit copy` reads is bounded by the same flag.
+    let source = format!("oci:{file}");
+    let copy = |limit: String| other.run(["copy", &source, "oci:copied", "--limit", &limit]);
+    let refused = copy(format!("tar-files={}", count - 1)).exits(9);
+    assert!(refused.stderr.contains("--limit tar-files="), "{refused}");
+    copy(format!("tar-files={count}")).success();
 }
 
 #[test]

@@ -11,7 +11,9 @@ use crate::{
         human,
         network::{NetworkArgs, TransferArgs},
         upload::UploadArgs,
-        values::{BadValue, digest, references},
+        values::{
+            BUNDLE_LIMITS, BadValue, Moved, bundle_limit, digest, limit_help, references,
+        },
     },
     digest::Digest,
     ops::{
@@ -55,6 +57,13 @@ pub(crate) struct Args {
     /// Tell what would be copied, and copy nothing
     #[arg(long)]
     dry_run: bool,
+    #[arg(
+        long,
+        value_name = "NAME=NUMBER",
+        value_parser = bundle_limit,
+        help = limit_help("file", BUNDLE_LIMITS)
+    )]
+    limit: Vec<Moved>,
     #[command(flatten)]
     output: FormatArgs,
     #[command(flatten)]
@@ -132,6 +141,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         expected: args.expect_digest,
         with_referrers: args.with_referrers,
         dry_run: args.dry_run,
+        limits: Moved::all(&args.limit),
         source,
         targets,
         push,

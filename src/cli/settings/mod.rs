@@ -46,7 +46,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("push", &["strict-limits"]),
-    ("copy", &["strict-limits"]),
+    ("copy", &["strict-limits", "limit"]),
     ("files", &["limit"]),
     ("diff", &["limit"]),
     ("status", &["no-cache", "threads", "limit"]),

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    limits::Limits,
     oci::{Descriptor, Index},
     progress::Progress,
     reference::Reference,
@@ -62,6 +63,8 @@ pub struct Options {
     pub with_referrers: bool,
     /// Whether only to tell what would be copied.
     pub dry_run: bool,
+    /// What reading a tar file may cost.
+    pub limits: Limits,
     /// How blobs are sent.
     pub push: push::Options,
 }
@@ -103,7 +106,7 @@ pub fn run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let source = Source::open(&options.source, network, registries, progress)?;
+    let source = Source::open(options, network, registries, progress)?;
     let root = source.root(&options.source)?;
     let digest = root.descriptor.digest;
     if let Some(expected) = options.expected.filter(|expected| *expected != digest) {

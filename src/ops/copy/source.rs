@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Place;
+use super::{Options, Place};
 use crate::{
     archive::bundle::Bundle,
     digest::Digest,
@@ -41,12 +41,12 @@ pub(super) enum Source<'n> {
 
 impl<'n> Source<'n> {
     pub(super) fn open(
-        place: &Place,
+        options: &Options,
         network: &'n Network,
         registries: &dyn Registries,
         progress: &'n dyn Progress,
     ) -> Result<Self, Error> {
-        Ok(match place {
+        Ok(match &options.source {
             Place::Registry(reference) => {
                 let name = reference.repository();
                 let name = name.filter(|name| name.registry().is_some());
@@ -60,13 +60,13 @@ impl<'n> Source<'n> {
                     progress,
                 }
             }
-            Place::Layout { path, .. } => Self::layout(path)?,
+            Place::Layout { path, .. } => Self::layout(path, &options.limits)?,
         })
     }
 
-    fn layout(path: &Path) -> Result<Self, Error> {
+    fn layout(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let shown = path.display().to_string();
-        let bundle = Arc::new(Bundle::open(path, &Limits::default())?);
+        let bundle = Arc::new(Bundle::open(path, limits)?);
         let layout = load::Source::new(bundle, shown.clone(), "");
         Ok(Self::Layout {
             index: layout.index()?,
