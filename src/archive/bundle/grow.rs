@@ -1,10 +1,12 @@
 //! Adding files to a bundle that is a folder and may be in use.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     io::{Read, Write as _},
     path::{Path, PathBuf},
 };
+
+use cap_std::{ambient_authority, fs::Dir};
 
 use super::{Error, parts};
 use crate::platform;
@@ -12,11 +14,25 @@ use crate::platform;
 /// How much is copied at a time.
 const BUFFER: usize = 256 << 10;
 
+/// What is locked where a folder cannot be.
+const LOCK: &str = ".kit-lock";
+
+/// The right to change what several processes change. It ends with its value.
+#[derive(Debug)]
+pub struct Turn {
+    _file: File,
+}
+
 /// A folder that files are added to. Each appears under its name when it is whole; what it holds
 /// already stays. Threads may share it.
 #[derive(Debug)]
 pub struct Growing {
     path: PathBuf,
+}
+
+/// Tells whether a file of this name holds nothing: what is locked, or what was being written.
+pub fn is_leftover(name: &str) -> bool {
+    name == LOCK || parts::is_part(name)
 }
 
 impl Growing {
@@ -28,6 +44,19 @@ impl Growing {
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
         Ok(Self {
             path: path.to_owned(),
+        })
+    }
+
+    /// Takes the one turn there is at changing a file that others change, too: whoever reads it, to
+    /// write it anew, has to hold the turn. `None` if another process has it.
+    pub fn turn(&self) -> Result<Option<Turn>, Error> {
+        let dir = Dir::open_ambient_dir(&self.path, ambient_authority());
+        let file = dir.and_then(|dir| platform::lock_handle(&dir, Path::new(LOCK)));
+        let file = file.map_err(Error::io("lock", &self.path))?;
+        // Where there are no locks at all nobody waits for anyone.
+        Ok(match file.try_lock() {
+            Err(TryLockError::WouldBlock) => None,
+            _ => Some(Turn { _file: file }),
         })
     }
 

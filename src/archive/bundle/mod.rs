@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use grow::Growing;
+pub use grow::{Growing, Turn, is_leftover};
 pub use read::{Bundle, Content};
 pub use write::Writer;
 

@@ -35,6 +35,12 @@ pub(super) fn create(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// Tells whether `name` is that of a file that is being written.
+pub(super) fn is_part(name: &str) -> bool {
+    let number = name.rsplit_once(MARK).map(|(_, number)| number);
+    number.is_some_and(|it| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Tells whether `path` still leads to the open `file`.
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -59,10 +65,8 @@ fn sweep(path: &Path) {
         let found = entry.file_name();
         let is_part = found
             .to_str()
-            .and_then(|found| found.strip_prefix(name)?.strip_prefix(MARK))
-            .is_some_and(|number| {
-                number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit())
-            });
+            .and_then(|found| found.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with(MARK) && is_part(rest));
         // A link may lead to someone else's file.
         if is_part && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let Ok(file) = OpenOptions::new().write(true).open(entry.path()) else {

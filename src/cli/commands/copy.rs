@@ -11,9 +11,7 @@ use crate::{
         human,
         network::{NetworkArgs, TransferArgs},
         upload::UploadArgs,
-        values::{
-            BUNDLE_LIMITS, BadValue, Moved, bundle_limit, digest, limit_help, references,
-        },
+        values::{BUNDLE_LIMITS, BadValue, Moved, bundle_limit, digest, limit_help, references},
     },
     digest::Digest,
     ops::{

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{
@@ -9,11 +10,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use super::{Moved, graph::Node, source::Source};
 use crate::{
-    archive::bundle::{self, Bundle, Growing},
+    archive::bundle::{self, Bundle, Growing, Turn},
     digest::{Digest, Hasher},
     limits::Limits,
     oci::{
@@ -48,8 +50,7 @@ impl Target<'_> {
         }
         let bundle = Bundle::open(self.path, &Limits::default())?;
         if bundle.file(LAYOUT)?.is_none() {
-            let is_empty = self.path.read_dir().is_ok_and(|mut it| it.next().is_none());
-            if is_empty {
+            if self.is_unused() {
                 return Ok(None);
             }
             // Nobody's folder is filled with blobs by mistake.
@@ -61,6 +62,17 @@ impl Target<'_> {
             "",
         );
         Ok(Some((bundle, layout.index()?)))
+    }
+
+    /// Tells whether the folder holds nothing but what making a layout begins with.
+    fn is_unused(&self) -> bool {
+        let is_begun = |name: &str| {
+            let empty = || fs::read(self.path.join(name)).is_ok_and(|it| it == empty_index());
+            bundle::is_leftover(name) || (name == INDEX && empty())
+        };
+        self.path.read_dir().is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|it| it.file_name().to_str().is_some_and(is_begun)))
+        })
     }
 
     fn shown(&self) -> String {
@@ -100,15 +112,8 @@ impl Target<'_> {
         nodes: &[Node],
         root: &Digest,
     ) -> Result<Moved, Error> {
+        let target = self.opened()?;
         let (missing, present) = self.missing(nodes)?;
-        let is_new = self.existing()?.is_none();
-        let target = Growing::open(self.path)?;
-        if is_new {
-            // First: what is cut off is a layout without the kit, and the next run goes on with it.
-            let index = Index::default().to_bytes();
-            target.add(INDEX, &mut &index[..])?;
-            target.add(LAYOUT, &mut LAYOUT_CONTENT.as_bytes())?;
-        }
         let total = missing.iter().map(|blob| blob.size).sum();
         let meter = self.progress.begin("Copying", Some(total));
         let sent = missing.len();
@@ -166,8 +171,35 @@ impl Target<'_> {
         })
     }
 
+    /// Opens the layout to add to it, and makes it if there is none.
+    fn opened(&self) -> Result<Growing, Error> {
+        let target = Growing::open(self.path)?;
+        // Another process may be making it, and may have named a kit in it meanwhile.
+        let _turn = self.turn(&target)?;
+        if self.existing()?.is_none() {
+            // First: what is cut off is a layout without the kit, and the next run goes on with it.
+            target.add(INDEX, &mut &empty_index()[..])?;
+            target.add(LAYOUT, &mut LAYOUT_CONTENT.as_bytes())?;
+        }
+        Ok(target)
+    }
+
+    /// Waits until no other process changes the index.
+    fn turn(&self, target: &Growing) -> Result<Turn, Error> {
+        loop {
+            if let Some(turn) = target.turn()? {
+                return Ok(turn);
+            }
+            if self.progress.cancelled() {
+                return Err(store::Error::Interrupted.into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Names what was copied, last of all.
     fn index(&self, target: &Growing, nodes: &[Node], root: &Digest) -> Result<(), Error> {
+        let _turn = self.turn(target)?;
         // What others have added meanwhile stays.
         let mut index = self.existing()?.map(|it| it.1).unwrap_or_default();
         for node in nodes {
@@ -203,6 +235,10 @@ impl Target<'_> {
         target.add(INDEX, &mut &bytes[..])?;
         Ok(())
     }
+}
+
+fn empty_index() -> Vec<u8> {
+    Index::default().to_bytes()
 }
 
 fn name_of(digest: &Digest) -> String {

@@ -1,6 +1,9 @@
 //! Layouts on either side.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use super::{copy, push, two};
 use crate::support::{Layout, Sandbox, digest, have, kits};
@@ -52,6 +55,55 @@ fn a_kit_travels_in_a_layout_that_others_read() {
         ],
     );
     assert_eq!(report.json()["digest"], digest);
+}
+
+#[test]
+fn processes_that_copy_into_one_layout_lose_no_name_of_each_other() {
+    const PROCESSES: usize = 8;
+    let kit = Sandbox::new();
+    kits::pack(&kit, "net:1", "weights");
+    kit.run(["save", "net:1", "-o", "net.tar"]).success();
+    for round in 0..4 {
+        let folder = format!("folder-{round}");
+        let copies: Vec<_> = (0..PROCESSES)
+            .map(|number| {
+                let target = format!("oci:{folder}:{number}");
+                kit.command(["copy", "oci:net.tar", &target])
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for mut copy in copies {
+            assert!(copy.wait().unwrap().success());
+        }
+        let index = fs::read(kit.path(&folder).join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        assert_eq!(index["manifests"].as_array().unwrap().len(), PROCESSES);
+    }
+}
+
+#[test]
+fn a_layout_that_was_only_begun_is_finished() {
+    let kit = Sandbox::new();
+    kits::pack(&kit, "net:1", "weights");
+    kit.run(["save", "net:1", "-o", "net.tar"]).success();
+    let target = ["oci:net.tar", "oci:folder:1"];
+    copy(&kit, target).success();
+    // Killed between the files that make a folder a layout.
+    fs::remove_dir_all(kit.path("folder/blobs")).unwrap();
+    fs::remove_file(kit.path("folder/oci-layout")).unwrap();
+    let refused = copy(&kit, target).exits(1);
+    assert!(refused.stderr.contains("not an empty folder"), "{refused}");
+    let empty = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    kit.file("folder/index.json", empty);
+    kit.file("folder/oci-layout.part-0123456789abcdef", "{");
+    copy(&kit, target).success();
+    assert!(
+        kit.run(["load", "folder:1", "-t", "again:1"])
+            .success()
+            .contains("sha256:")
+    );
 }
 
 #[test]
