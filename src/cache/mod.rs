@@ -6,11 +6,13 @@
 //! - `trees/<hash of a directory's path>`: which content its files have ([`Files`]);
 //! - `recipes`: which layer comes out of which files ([`Recipes`]);
 //! - `layers/<digest>`: what a layer holds ([`Listing`]);
+//! - `places`: which repositories had which blobs ([`Places`]);
 //! - `lock`: held for the moment in which one of them is replaced.
 
 mod files;
 mod layers;
 mod listing;
+mod places;
 mod stamp;
 mod table;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use std::{
 pub use files::Files;
 pub use layers::{Content, Known, Recipe, RecipeId, Recipes};
 pub use listing::{Each, Item, Listing, order};
+pub use places::Places;
 
 use crate::{digest::Digest, platform};
 use table::Table;

@@ -71,6 +71,7 @@ impl UploadArgs {
             concurrency: transfer.uploads(),
             strict_limits: self.strict_limits,
             compat: compat || setting("compat") == Some("true"),
+            places: Some(context.cache(false)?.places()),
             upload: UploadOptions {
                 sessions: Some(context.settings.home()?.join("uploads")),
                 stall: transfer.stall_timeout,

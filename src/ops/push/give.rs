@@ -42,6 +42,13 @@ pub(in crate::ops) struct Outgoing<'o> {
     pub(in crate::ops) elsewhere: &'o dyn Fn() -> Result<Elsewhere, Error>,
 }
 
+impl Outgoing<'_> {
+    fn blobs(&self) -> impl Iterator<Item = Digest> {
+        let all = self.layers.iter().chain(self.configs.iter().copied());
+        all.map(|it| it.digest)
+    }
+}
+
 /// Gives to registries. What it learns of one it knows for the next kit.
 pub(in crate::ops) struct Giver<'p> {
     network: &'p Network,
@@ -86,11 +93,12 @@ impl<'p> Giver<'p> {
         let manifest = outgoing.manifest;
         let there = self.wait(uploader.find(&manifest.digest.to_string()))?;
         let was_there = there == Some(manifest.digest);
+        let mut lost = Vec::new();
         let given = if was_there {
             Vec::new()
         } else {
             self.check_limits(&uploader, outgoing)?;
-            self.blobs(outgoing, &uploader)?
+            self.blobs(outgoing, &uploader, repository, &mut lost)?
         };
         for target in targets {
             let name = match target.tag() {
@@ -101,6 +109,7 @@ impl<'p> Giver<'p> {
                 self.wait(uploader.name(&name, manifest, outgoing.bytes))?;
             }
         }
+        self.remember(outgoing, repository, &lost);
         let count = |is: fn(&Given) -> bool| given.iter().filter(|it| is(it)).count();
         let resumed = given.iter().map(|it| match it {
             Given::Uploaded { resumed } => *resumed,
@@ -180,10 +189,44 @@ impl<'p> Giver<'p> {
         Ok(())
     }
 
-    /// Gives all blobs.
-    fn blobs(&self, outgoing: &Outgoing<'_>, uploader: &Uploader) -> Result<Vec<Given>, Error> {
+    /// Returns where blobs may be taken from: first where they were seen.
+    fn elsewhere(
+        &self,
+        outgoing: &Outgoing<'_>,
+        target: &reference::Repository,
+    ) -> Result<Elsewhere, Error> {
+        let mut all = (outgoing.elsewhere)()?;
+        if let (Some(places), Some(registry)) = (&self.options.places, target.registry()) {
+            let seen = places.find(registry, target.path(), outgoing.blobs());
+            for (blob, mut names) in seen {
+                let others = all.remove(&blob).unwrap_or_default();
+                let new = others.into_iter().filter(|it| !names.contains(it));
+                let new: Vec<String> = new.collect();
+                names.extend(new);
+                all.insert(blob, names);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Remembers where the blobs are now, and which ones no other repository gave.
+    fn remember(&self, outgoing: &Outgoing<'_>, target: &reference::Repository, lost: &[Digest]) {
+        if let (Some(places), Some(registry)) = (&self.options.places, target.registry()) {
+            let blobs: Vec<Digest> = outgoing.blobs().collect();
+            places.learn(registry, target.path(), &blobs, lost);
+        }
+    }
+
+    /// Gives all blobs. Those that were to be taken from elsewhere and could not be are `lost`.
+    fn blobs(
+        &self,
+        outgoing: &Outgoing<'_>,
+        uploader: &Uploader,
+        target: &reference::Repository,
+        lost: &mut Vec<Digest>,
+    ) -> Result<Vec<Given>, Error> {
         let progress = self.progress;
-        let elsewhere = (outgoing.elsewhere)()?;
+        let elsewhere = self.elsewhere(outgoing, target)?;
         let mut blobs: Vec<&Descriptor> = Vec::new();
         for blob in outgoing.layers {
             if !blobs.iter().any(|known| known.digest == blob.digest) {
@@ -203,17 +246,18 @@ impl<'p> Giver<'p> {
             shown = done;
             !progress.cancelled()
         };
-        let job = |blob: &Descriptor| -> Job<'_, Given, Error> {
+        let job = |blob: &Descriptor| -> Job<'_, (Digest, Given), Error> {
             let descriptor = blob.clone();
             let elsewhere = elsewhere.get(&blob.digest).cloned().unwrap_or_default();
             Box::pin(async move {
                 let content = (outgoing.content)(&descriptor)?;
+                let digest = descriptor.digest;
                 let given = uploader.give(Blob {
                     descriptor,
                     content,
                     elsewhere,
                 });
-                Ok(given.await?)
+                Ok((digest, given.await?))
             })
         };
         let mut given = Vec::new();
@@ -229,6 +273,10 @@ impl<'p> Giver<'p> {
             }
         }
         tick();
-        Ok(given)
+        let refused = |(digest, given): &&(Digest, Given)| {
+            matches!(given, Given::Uploaded { .. }) && elsewhere.contains_key(digest)
+        };
+        lost.extend(given.iter().filter(refused).map(|(digest, _)| *digest));
+        Ok(given.into_iter().map(|(_, given)| given).collect())
     }
 }

@@ -10,6 +10,7 @@ pub(super) use give::{Elsewhere, Giver, Outgoing};
 
 use super::{Error, pull::Registries, transfer::Network};
 use crate::{
+    cache::Places,
     digest::Digest,
     oci::compat::{self, Image},
     progress::Progress,
@@ -27,6 +28,8 @@ pub struct Options {
     pub strict_limits: bool,
     /// Whether kits are pushed in the form of container images.
     pub compat: bool,
+    /// Where blobs were seen before, if that is known.
+    pub places: Option<Places>,
     /// How blobs are sent.
     pub upload: UploadOptions,
 }

@@ -162,6 +162,32 @@ fn what_another_repository_has_is_mounted_and_not_sent() {
 }
 
 #[test]
+fn a_repository_that_gave_nothing_is_not_asked_again() {
+    let kit = Sandbox::new();
+    let registry = Uploads::start(Habits {
+        mounts: false,
+        ..Habits::default()
+    });
+    kits::pack(&kit, "net:1", "weights");
+    let push_to = |repository: &str| {
+        let seen = registry.asked().len();
+        push(
+            &kit,
+            ["net:1", &format!("{}/{repository}:1", registry.host())],
+        )
+        .success();
+        let asked = registry.asked().split_off(seen);
+        let from = asked.iter().filter_map(|it| it.field("from"));
+        from.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(push_to("a/net").len(), 0);
+    assert_eq!(push_to("b/net"), ["a/net".to_owned()].into());
+    assert_eq!(push_to("c/net"), ["b/net".to_owned()].into());
+    let _ = kit.run(["cache", "clear"]).exits(0);
+    assert_eq!(push_to("d/net").len(), 0);
+}
+
+#[test]
 fn a_mount_that_is_not_done_becomes_an_upload() {
     for (mounts, status) in [
         (false, None),

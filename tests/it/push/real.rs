@@ -111,6 +111,36 @@ fn a_large_kit_gets_into_another_repository_for_a_few_bytes() {
 }
 
 #[test]
+fn what_was_pushed_under_another_name_is_taken_from_there() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let never = Stop {
+        after: u64::MAX,
+        between_requests: false,
+    };
+    let (kit, relay) = (Sandbox::new(), Relay::start(&registry.host(), never));
+    // Nothing in the store tells that the registry has it.
+    pack_large(&kit, "net:1", 8 << 20);
+    push(&kit, ["net:1", &format!("{}/team/net:1", relay.host())]).success();
+    let before = relay.wire();
+    assert!(before > 8 << 20, "{before}");
+    let other = format!("{}/prod/net:1", relay.host());
+    let report = push(&kit, ["net:1", &other, "--format", "json"]).json();
+    assert_eq!(report["kits"][0]["mounted"], 2, "{report}");
+    let sent = relay.wire() - before;
+    assert!(sent <= 100_000, "{sent}");
+    // The repository is gone since: nothing is lost but two requests.
+    let gone = "data/docker/registry/v2/repositories";
+    for name in ["team", "prod"] {
+        std::fs::remove_dir_all(registry.path(gone).join(name)).unwrap();
+    }
+    let third = format!("{}/third/net:1", relay.host());
+    let report = push(&kit, ["net:1", &third, "--format", "json"]).json();
+    assert_eq!(report["kits"][0]["sent"], 2, "{report}");
+}
+
+#[test]
 fn a_registry_that_wants_a_login_gets_it() {
     let Some(registry) = RealRegistry::start(&Setup {
         user: Some(("ci", PASSWORD)),

@@ -147,7 +147,7 @@ impl Asked {
     }
 
     /// Returns a field of the query, decoded as far as digests and names need it.
-    fn field(&self, name: &str) -> Option<String> {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
         let fields = self.query.split('&');
         let found = fields
             .filter_map(|it| it.split_once('='))
