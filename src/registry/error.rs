@@ -249,13 +249,13 @@ pub enum Error {
         /// Its words.
         words: Option<String>,
     },
-    /// Its list of tags cannot be read to the end.
-    #[error("the list of tags of {repository} {problem}")]
-    Tags {
-        /// The repository, with its registry.
-        repository: String,
+    /// A list cannot be read to the end.
+    #[error("the list of {what} {problem}")]
+    List {
+        /// What it lists, and of which repository.
+        what: String,
         /// What is wrong with it.
-        problem: TagsProblem,
+        problem: ListProblem,
     },
     /// The login would go over the wire in clear.
     #[error("the login for {registry} would be sent in clear: it does not speak TLS")]
@@ -265,9 +265,9 @@ pub enum Error {
     },
 }
 
-/// What is wrong with a list of tags.
+/// What is wrong with a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagsProblem {
+pub enum ListProblem {
     /// It is not what such a list is.
     Form,
     /// Where it goes on cannot be understood.
@@ -291,7 +291,7 @@ pub enum TagsProblem {
     },
 }
 
-impl fmt::Display for TagsProblem {
+impl fmt::Display for ListProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form => f.write_str("cannot be understood"),

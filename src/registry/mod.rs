@@ -11,6 +11,7 @@ pub mod download;
 mod error;
 mod login;
 mod manifests;
+mod pages;
 mod profile;
 mod raw;
 mod referrers;
@@ -26,7 +27,7 @@ mod upload;
 mod words;
 
 pub use delete::Deletion;
-pub use error::{Error, RangeAnswer, ServerProblem, TagsProblem};
+pub use error::{Error, ListProblem, RangeAnswer, ServerProblem};
 pub use login::Again;
 pub use manifests::Fetched;
 pub use profile::{Chunks, Habits, Profile, Way, kind, kinds};

@@ -131,7 +131,7 @@ impl From<s3::Error> for Failure {
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
-        use registry::{Error as E, ServerProblem, TagsProblem};
+        use registry::{Error as E, ListProblem, ServerProblem};
         let plain = |kind| Self::of(kind, &error);
         match &error {
             E::Name { .. } => plain(Kind::Usage),
@@ -180,8 +180,8 @@ impl From<registry::Error> for Failure {
             )),
             E::NoRepository { .. } => plain(Kind::NotFound)
                 .hint("check its name; some registries hide what needs a login"),
-            E::Tags { problem, .. } => plain(match problem {
-                TagsProblem::TooLong { .. } | TagsProblem::TooMany { .. } => Kind::Limit,
+            E::List { problem, .. } => plain(match problem {
+                ListProblem::TooLong { .. } | ListProblem::TooMany { .. } => Kind::Limit,
                 _ => Kind::Network,
             }),
             E::NoManifest { .. } => plain(Kind::NotFound)

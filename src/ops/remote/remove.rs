@@ -113,7 +113,7 @@ async fn other_tags(
         // It need not list tags to delete them.
         Err(
             registry::Error::NoRepository { .. }
-            | registry::Error::Tags { .. }
+            | registry::Error::List { .. }
             | registry::Error::Denied { .. }
             | registry::Error::Status { .. },
         ) => {
