@@ -43,6 +43,29 @@ fn repair(pulled: &Pulled, words: &str) -> Output {
 }
 
 #[test]
+fn who_meets_damage_is_told_that_the_registry_has_it() {
+    let pulled = pulled("weights", Rules::default());
+    let (config, layers) = blobs(&pulled.kit, &pulled.digest);
+    let name = format!("{}/team/net:1", pulled.shelf.host());
+    let hint = format!(
+        "hint: `kit verify --repair` fetches it again from {}\n",
+        pulled.shelf.host()
+    );
+    for (blob, command) in [
+        (&layers[0], "unpack -d out"),
+        (&layers[0], "save -o net.tar"),
+        (&config, "info"),
+    ] {
+        damage(&pulled.kit, blob);
+        let run = || pulled.kit.run(command.split(' ').chain([&*name]));
+        let failed = run().exits(5);
+        assert!(failed.stderr.contains(&hint), "{command}: {failed}");
+        let _ = repair(&pulled, "").exits(0);
+        let _ = run().exits(0);
+    }
+}
+
+#[test]
 fn what_is_damaged_or_missing_is_fetched_again_and_nothing_else() {
     let pulled = pulled(&"weights ".repeat(100_000), Rules::default());
     let (config, layers) = blobs(&pulled.kit, &pulled.digest);

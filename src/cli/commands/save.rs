@@ -86,7 +86,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         .collect();
     let store = context.store("kit save")?;
     let progress = context.progress();
-    let report = save::run(&store, &names, target, &progress)?;
+    let report = save::run(&store, &names, target, &progress).map_err(|error| {
+        let failure = Failure::from(error);
+        match names.as_slice() {
+            [only] => failure.about(only),
+            _ => failure,
+        }
+    })?;
     drop(progress);
     print(args, path, is_stdout, &report, context)
 }

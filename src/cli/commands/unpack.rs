@@ -191,7 +191,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let (family, streams) = match open(None) {
         Ok(family) if !has_objects(&family) => (family, None),
-        Err(error) if !error.is_elsewhere() => return Err(error.into()),
+        Err(error) if !error.is_elsewhere() => {
+            return Err(Failure::from(error).about(&reference));
+        }
         _ => {
             let stall = args.transfer.stall_timeout;
             access = args.network.access(&reference, stall, context)?;
@@ -239,7 +241,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     ));
     let report = unpack::run(&family, &sources, &options, &progress).map_err(|error| {
         let is_altered = matches!(&error, ops::Error::Archive(error) if error.is_altered());
-        let mut failure = Failure::from(error);
+        let mut failure = Failure::from(error).about(&reference);
         if is_altered && sources.streams.is_some() {
             // Nothing of it is in the store, where it could be mended.
             failure.hints = vec![

@@ -177,7 +177,7 @@ impl From<bundle::Error> for Failure {
             // What was read was checked while it was read, and may say more than the disk.
             E::Content { source, .. } => match source.get_ref().and_then(|it| it.downcast_ref()) {
                 Some(store::Error::Damaged { .. } | store::Error::Missing { .. }) => {
-                    Self::of(Kind::Damaged, &error)
+                    Self::of(Kind::Damaged, &error).hint(HEAL)
                 }
                 _ => Self::of(io_kind(source), &error).with_space_hint(source),
             },

@@ -104,8 +104,15 @@ impl From<reference::Error> for Failure {
 }
 
 impl Failure {
-    /// Says which tag was looked for if `reference` has none and was not found.
-    pub(crate) fn about(self, reference: &reference::Reference) -> Self {
+    /// Says which tag was looked for if `reference` has none and was not found, and where what is
+    /// damaged can be had again.
+    pub(crate) fn about(mut self, reference: &reference::Reference) -> Self {
+        let repository = reference.repository();
+        if let Some(registry) = repository.and_then(reference::Repository::registry) {
+            for hint in self.hints.iter_mut().filter(|hint| *hint == HEAL) {
+                *hint = format!("`kit verify --repair` fetches it again from {registry}");
+            }
+        }
         let is_bare = reference.tag().is_none() && reference.digest().is_none();
         if self.kind == Kind::NotFound && is_bare {
             return self.hint("a name without a tag means the tag `latest`");
