@@ -41,7 +41,8 @@ mod login_files; // where logins are kept and found
 mod login_network; // certificates, proxies, retries
 mod look_remote;
 mod migrate; // kits out of the store of KitOps
-mod modelpack; // kits of the other format
+mod modelpack;
+mod modelpack_remote; // kits of the other format
 mod pack; // `kit pack`
 mod pack_parents; // kits on top of kits that are in a registry
 mod pack_push; // straight from a directory to a registry

@@ -15,10 +15,11 @@ use crate::support::{
 const CONFIG: &str = "application/vnd.cncf.model.config.v1+json";
 
 /// The names of the format, today's and those of its first tool.
-const FAMILIES: [(&str, &str); 2] = [("cncf", "org.cncf.model"), ("cnai", "org.cnai.model")];
+pub(crate) const FAMILIES: [(&str, &str); 2] =
+    [("cncf", "org.cncf.model"), ("cnai", "org.cnai.model")];
 
 /// A `ModelPack` without a Kitfile: a layer for each of these, raw or in an archive of its own.
-fn modelpack(kit: &Sandbox, (family, keys): (&str, &str), encoding: &str) -> String {
+pub(crate) fn modelpack(kit: &Sandbox, (family, keys): (&str, &str), encoding: &str) -> String {
     let files = [
         ("weight.config", "config.json", 0o644, "{}"),
         (
