@@ -32,7 +32,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -62,6 +62,8 @@ struct Context {
     interrupt: Interrupt,
     look: Look,
     lock_timeout: Duration,
+    /// The registry that the login in the environment is for.
+    given_login: OnceLock<String>,
 }
 
 impl Context {
@@ -236,9 +238,14 @@ fn run(cli: Cli, found: Found, json: bool) -> ExitCode {
         interrupt: Interrupt::default(),
         look,
         lock_timeout: global.lock_timeout,
+        given_login: OnceLock::new(),
     };
     let command = command.expect("without a command the help was printed");
     let result = command.run(&context).map_err(|failure| {
+        let failure = match context.given_login.get() {
+            Some(registry) => failure.with_given_login(registry),
+            None => failure,
+        };
         // Whatever stopped work ended with, the user asked for it. Work that was done before it
         // saw the signal is a success.
         match context.interrupt.failure() {

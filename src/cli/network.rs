@@ -4,6 +4,7 @@ use std::{fmt, future::Future, num::NonZeroUsize, path::PathBuf, sync::Arc, time
 
 use super::{
     Context,
+    escape::escape_path,
     failure::{Failure, Kind},
     ui::{Level, Ui},
     values::{self, BadValue},
@@ -211,6 +212,22 @@ impl NetworkArgs {
             .and_then(reference::Repository::registry);
         let given = first.zip(environment.password.take());
         let user = environment.user.take().unwrap_or_default();
+        match &given {
+            Some((registry, _)) => {
+                // There is one registry for one run.
+                let _ = context.given_login.set((*registry).to_owned());
+            }
+            None if first.is_some() && !user.is_empty() => context.ui.warn(
+                "KIT_USERNAME counts only with KIT_PASSWORD, which is not set: it is ignored",
+            ),
+            None => {}
+        }
+        if let Some(path) = keyring.open_to_others() {
+            context.ui.warn(format_args!(
+                "others can read the logins in {}: `chmod 600` keeps them out",
+                escape_path(path)
+            ));
+        }
         let given = given.map(|(registry, password)| {
             let login = Credential::of(&user, Secret::new(password));
             (registry.to_owned(), login)

@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    failure::Failure,
+    failure::{Failure, Kind},
     network::{NetworkArgs, needs_registry},
     values::concurrency,
 };
@@ -45,7 +45,14 @@ impl PlaceArgs {
             let store = context.store(command)?;
             kit::look(&store, reference, &context.watcher()).map_err(Failure::from)
         };
-        looked.map_err(|failure| failure.about(reference))
+        looked.map_err(|failure| {
+            let failure = failure.about(reference);
+            let registry = reference.repository().and_then(|it| it.registry());
+            match registry.filter(|_| !self.remote && failure.kind == Kind::NotFound) {
+                Some(registry) => failure.hint(format!("--remote looks for it in {registry}")),
+                None => failure,
+            }
+        })
     }
 }
 

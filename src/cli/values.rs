@@ -241,7 +241,15 @@ pub(crate) fn registry(text: &str) -> Result<String, BadValue> {
             .hint(format!("write '{host}'"))
         }
         reference::Error::Empty => BadValue::new("the name of the registry is empty"),
-        error => BadValue::new(error.to_string()),
+        error => {
+            let bad = BadValue::new(error.to_string());
+            match text.split_once('/') {
+                Some((host, _)) if reference::registry(host).is_ok() => {
+                    bad.hint(format!("write '{host}'"))
+                }
+                _ => bad,
+            }
+        }
     })
 }
 

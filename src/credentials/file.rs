@@ -208,6 +208,19 @@ impl LoginFile {
         Ok(())
     }
 
+    /// Tells whether a secret stands in it.
+    pub(super) fn holds_secrets(&self) -> bool {
+        let secrets = ["auth", "password", "identitytoken", "registrytoken"];
+        let is_filled = |entry: &Value, key: &str| {
+            let text = entry.get(key).and_then(Value::as_str);
+            text.is_some_and(|text| !text.is_empty())
+        };
+        self.object("auths").is_some_and(|entries| {
+            let mut entries = entries.values();
+            entries.any(|entry| secrets.iter().any(|key| is_filled(entry, key)))
+        })
+    }
+
     /// Takes off all entries that mean `key`. Returns whether there were any.
     pub(super) fn remove(&mut self, key: &str) -> bool {
         let Some(Value::Object(auths)) = self.content.get_mut("auths") else {

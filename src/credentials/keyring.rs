@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use super::{
     key,
     secret::Credential,
 };
+use crate::platform;
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +155,18 @@ impl Keyring {
     pub fn trust(&self, registry: &str) -> Result<Trust, Error> {
         let own = LoginFile::read_own(&self.sources.own)?;
         Ok(own.trust(&key::normal(registry)))
+    }
+
+    /// Returns the own file if it holds secrets and the system lets others read it.
+    pub fn open_to_others(&self) -> Option<&Path> {
+        let own = &self.sources.own;
+        let metadata = fs::symlink_metadata(own).ok()?;
+        let is_open = cfg!(unix) && metadata.is_file() && platform::mode(&metadata) & 0o077 != 0;
+        if !is_open {
+            return None;
+        }
+        let file = LoginFile::read_own(own).ok()?;
+        file.holds_secrets().then_some(own)
     }
 
     /// Reads the own file, so that what is wrong with it is known before a password is asked for.

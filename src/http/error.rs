@@ -159,11 +159,14 @@ pub(super) fn innermost(error: &dyn StdError) -> String {
 /// Tells what kind of failure the HTTP library met.
 pub(super) fn reason(error: &reqwest::Error, silent: Duration) -> Reason {
     let mut texts = Vec::new();
+    let mut is_refused = false;
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(it) = next {
         if let Some(tls) = tls_error(it) {
             return tls_reason(tls);
         }
+        let system = it.downcast_ref().map(io::Error::kind);
+        is_refused |= system == Some(io::ErrorKind::ConnectionRefused);
         texts.push(it.to_string());
         next = it.source();
     }
@@ -171,6 +174,9 @@ pub(super) fn reason(error: &reqwest::Error, silent: Duration) -> Reason {
     let mentions = |words: &str| texts.iter().any(|it| it.contains(words));
     if error.is_dns() || mentions("dns error") {
         Reason::Name
+    } else if is_refused {
+        // Also on the way to a proxy, which has said nothing then.
+        Reason::Connect(text)
     } else if mentions("tunnel error") || mentions("socks") {
         Reason::Proxy(text)
     } else if error.is_timeout() {

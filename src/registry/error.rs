@@ -257,6 +257,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: ListProblem,
     },
+    /// The login is a token, which the registry does not take.
+    #[error("{registry} takes a name and a password, and the login is a token alone")]
+    NameNeeded {
+        /// The registry.
+        registry: String,
+    },
     /// The login would go over the wire in clear.
     #[error("the login for {registry} would be sent in clear: it does not speak TLS")]
     InClear {

@@ -400,9 +400,8 @@ impl Registry {
             (_, Some(login)) => direct(login),
         };
         self.remember(challenge, None);
-        proof.ok_or_else(|| Error::Challenge {
+        proof.ok_or_else(|| Error::NameNeeded {
             registry: self.name.clone(),
-            problem: "it takes a name and a password, not this token".to_owned(),
         })
     }
 

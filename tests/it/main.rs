@@ -37,7 +37,8 @@ mod list_hostile;
 mod list_remote; // what there is in a registry
 mod load; // kits out of image layouts
 mod login; // logins that a registry takes or refuses
-mod login_files; // where logins are kept and found
+mod login_files;
+mod login_hints; // where logins are kept and found
 mod login_network; // certificates, proxies, retries
 mod look_remote;
 mod migrate; // kits out of the store of KitOps

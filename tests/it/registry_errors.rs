@@ -96,7 +96,7 @@ fn a_login_that_is_not_taken_is_told_in_the_registrys_words() {
         let told = told.join("\n").replace(&host, "[HOST]");
         let expected = format!(
             "error: [HOST] does not let this login pull from team/net: no longer ({code})\n\
-             hint: check that your login for [HOST] is meant for team/net: `kit login [HOST] --check`"
+             hint: the login is that of KIT_USERNAME and KIT_PASSWORD: check them"
         );
         assert!(told.ends_with(&expected), "{told}");
     }

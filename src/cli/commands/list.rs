@@ -278,9 +278,19 @@ pub(super) fn unknown(wanted: &Reference, store: &Store) -> Result<Failure, Fail
     Ok(
         match there.or_else(|| suggest::closest(typed, names.iter().copied())) {
             Some(name) => failure.hint(format!("there is {}", listed(&[name.to_owned()]))),
+            None if is_host(wanted) => failure.hint(format!(
+                "registries do not list their repositories: name one, `kit list {wanted}/team/net`"
+            )),
             None => failure.hint("`kit list` shows what there is"),
         },
     )
+}
+
+/// Tells whether a name without a path looks like a registry's.
+fn is_host(name: &Reference) -> bool {
+    let name = name.to_string();
+    let host = name.split(':').next().unwrap_or_default();
+    crate::reference::registry(&name).is_ok() && (host == "localhost" || host.contains('.'))
 }
 
 fn or_none(text: &str) -> &str {

@@ -53,6 +53,9 @@ impl From<http::Error> for Failure {
                     R::Proxy(_) => failure.hint(
                         "a proxy that wants a login takes it as http://NAME:PASSWORD@HOST:PORT",
                     ),
+                    R::Connect(_) if proxy.is_some() => {
+                        failure.hint("check host and port of the proxy, and whether it is running")
+                    }
                     R::Connect(_) => failure.hint("check host and port, and whether it is running"),
                     R::Silent(_) => failure.hint(
                         "try again later; behind a company's proxy set HTTPS_PROXY or --proxy",
@@ -68,6 +71,26 @@ impl From<http::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// Speaks of the login in the environment where one for `registry` would be changed with a
+    /// command, which does not help: the environment goes before it.
+    pub(crate) fn with_given_login(mut self, registry: &str) -> Self {
+        let command = format!("`kit login {registry}");
+        for hint in &mut self.hints {
+            if !hint.contains(&command) || hint.contains("--token-server") {
+                continue;
+            }
+            let instead = if hint.contains("--plain-http") {
+                "allow it with --plain-http: the login is that of KIT_PASSWORD"
+            } else {
+                "the login is that of KIT_USERNAME and KIT_PASSWORD: check them"
+            };
+            instead.clone_into(hint);
+        }
+        self
+    }
+}
+
 impl From<http::BadProxy> for Failure {
     fn from(error: http::BadProxy) -> Self {
         Self::of(Kind::Usage, &error)
@@ -79,6 +102,9 @@ impl From<credentials::Error> for Failure {
         use credentials::{Error as E, HelperProblem as P};
         let plain = |kind| Self::of(kind, &error);
         match &error {
+            E::Read { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory => {
+                plain(Kind::Failed).hint("move it away: the file of logins has that name")
+            }
             E::Read { source, .. } => plain(io_kind(source)),
             E::Write { source, .. } => plain(write_kind(source)).with_space_hint(source),
             E::Malformed { .. } => plain(Kind::Failed).hint("mend it, or move it away"),
@@ -138,6 +164,9 @@ impl From<registry::Error> for Failure {
             E::NotARegistry { .. } => plain(Kind::Network)
                 .hint("check host and port: the name of a repository is not part of them"),
             E::Challenge { .. } | E::NoToken { .. } | E::Range { .. } => plain(Kind::Network),
+            E::NameNeeded { registry } => {
+                plain(Kind::NotAllowed).hint(format!("run `kit login {registry} -u NAME`"))
+            }
             E::LoginNeeded { registry } => {
                 plain(Kind::NotAllowed).hint(format!("run `kit login {registry}`"))
             }
