@@ -6,7 +6,7 @@ use crate::support::{
     Output, Sandbox, have,
     kits::count_blobs,
     registry::{RealRegistry, Setup},
-    shelf::{Rules, Shelf},
+    shelf::{Rules, StoreShelf},
 };
 use crate::unpack_remote::publish;
 
@@ -38,7 +38,7 @@ fn pack(kit: &Sandbox, name: &str, flags: &[&str]) -> Output {
 #[test]
 fn a_parent_is_looked_at_in_its_registry_and_not_stored() {
     let publisher = Sandbox::new();
-    let shelf = Shelf::of(&publisher, Rules::default());
+    let shelf = StoreShelf::of(&publisher, Rules::default());
     let parent = base(&publisher, &shelf.host());
     let kit = Sandbox::new();
     child(&kit, &parent);
@@ -108,8 +108,8 @@ Unpacking code `.`
 fn what_a_parent_names_is_not_followed_everywhere() {
     let publisher = Sandbox::new();
     let (first, second) = (
-        Shelf::of(&publisher, Rules::default()),
-        Shelf::of(&publisher, Rules::default()),
+        StoreShelf::of(&publisher, Rules::default()),
+        StoreShelf::of(&publisher, Rules::default()),
     );
     let top = base(&publisher, &second.host());
     let middle = format!("{}/team/middle:1", first.host());
@@ -167,7 +167,7 @@ hint: if you trust it: --allow-parent [SECOND], or `kit login [SECOND]`
 #[test]
 fn a_parent_that_is_nowhere_is_told() {
     let publisher = Sandbox::new();
-    let shelf = Shelf::of(&publisher, Rules::default());
+    let shelf = StoreShelf::of(&publisher, Rules::default());
     base(&publisher, &shelf.host());
     let kit = Sandbox::new();
     child(&kit, &format!("{}/team/base:2", shelf.host()));
@@ -205,7 +205,7 @@ fn a_login_in_the_environment_is_not_for_what_a_kitfile_names() {
         token_life: Some(std::time::Duration::from_secs(60)),
         ..Rules::default()
     };
-    let shelf = Shelf::of(&publisher, rules);
+    let shelf = StoreShelf::of(&publisher, rules);
     let parent = base(&publisher, &shelf.host());
     let mut kit = Sandbox::new();
     kit.env("KIT_USERNAME", "ci");

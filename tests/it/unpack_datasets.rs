@@ -11,7 +11,7 @@ use snapbox::{assert_data_eq, str};
 use crate::support::{
     Output, Sandbox, digest,
     fake::{Answer, Fake},
-    shelf::{Rules, Shelf},
+    shelf::{Rules, StoreShelf},
 };
 
 /// Packs a kit with one dataset that is elsewhere.
@@ -135,7 +135,7 @@ hint: someone has moved the tag, or it is not the kit you were told of
 #[test]
 fn a_kit_of_data_may_be_in_a_registry() {
     let publisher = Sandbox::new();
-    let shelf = Shelf::of(&publisher, Rules::default());
+    let shelf = StoreShelf::of(&publisher, Rules::default());
     let name = format!("{}/team/data:1", shelf.host());
     data(&publisher, &name);
     let kit = Sandbox::new();

@@ -14,7 +14,7 @@ use snapbox::{assert_data_eq, str};
 use crate::support::{
     Output, Sandbox, digest, foreign, have, reference_tar,
     registry::{RealRegistry, Setup},
-    shelf::{Asked, Fate, Rules, Shelf},
+    shelf::{Asked, Fate, Rules, StoreShelf},
 };
 
 const MIB: usize = 1 << 20;
@@ -55,10 +55,10 @@ fn pack(kit: &Sandbox, name: &str, flags: &[&str]) {
 }
 
 /// Hands out a kit with a model of this size under these rules, and returns its name.
-fn shelf(model: usize, rules: Rules) -> (Sandbox, Shelf, String) {
+fn shelf(model: usize, rules: Rules) -> (Sandbox, StoreShelf, String) {
     let publisher = Sandbox::new();
     sources(&publisher, model);
-    let shelf = Shelf::of(&publisher, rules);
+    let shelf = StoreShelf::of(&publisher, rules);
     let name = format!("{}/team/net:1", shelf.host());
     pack(&publisher, &name, &[]);
     (publisher, shelf, name)
@@ -230,7 +230,7 @@ fn a_layer_that_was_made_wrong_comes_once_and_is_called_that() {
     let file = reference_tar::file("m/a.bin", 0o644, "content");
     let plain = reference_tar::layer(&[file], "m", &[]);
     foreign::one_layer(&publisher, "tar", &plain, b"something else", &json!({}));
-    let shelf = Shelf::of(&publisher, Rules::default());
+    let shelf = StoreShelf::of(&publisher, Rules::default());
     let name = format!("{}/team/net:1", shelf.host());
     let _ = publisher.run(["tag", "x:1", &name]).exits(0);
     let (kit, output) = unpack(&name, &[]);

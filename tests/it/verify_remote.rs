@@ -8,21 +8,21 @@ use crate::support::{
     Output, Sandbox, have,
     kits::{blobs, damage, lose, pack},
     registry::{RealRegistry, Setup},
-    shelf::{Fate, Rules, Shelf},
+    shelf::{Fate, Rules, StoreShelf},
 };
 use crate::unpack_remote::publish;
 
 /// A kit that was pulled, with where it came from.
 struct Pulled {
     publisher: Sandbox,
-    shelf: Shelf,
+    shelf: StoreShelf,
     kit: Sandbox,
     digest: String,
 }
 
 fn pulled(content: &str, rules: Rules) -> Pulled {
     let publisher = Sandbox::new();
-    let shelf = Shelf::of(&publisher, rules);
+    let shelf = StoreShelf::of(&publisher, rules);
     let name = format!("{}/team/net:1", shelf.host());
     let digest = pack(&publisher, &name, content);
     let kit = Sandbox::new();

@@ -2,19 +2,19 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{Layout, Sandbox};
+use super::{
+    Layout, Sandbox,
+    fake::{Answer, Fake, MANIFEST, Recorded, asked_blob, part, refusal},
+};
 
 /// A request for a blob.
 pub(crate) struct Asked {
@@ -57,67 +57,43 @@ pub(crate) struct Rules {
 struct Shared {
     rules: Rules,
     store: PathBuf,
-    host: String,
-    end: AtomicBool,
-    sent: AtomicU64,
     blobs: Mutex<Vec<String>>,
     tokens: Mutex<Vec<Instant>>,
     logins: AtomicUsize,
 }
 
 /// The registry. It ends with its value.
-pub(crate) struct Shelf {
-    address: SocketAddr,
+pub(crate) struct StoreShelf {
+    fake: Fake,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
-impl Shelf {
+impl StoreShelf {
     /// Hands out the store of `kit`, whatever is in it at the time. Its kits are to be called
-    /// `HOST/REPOSITORY:TAG`, with the [`Shelf::host`] of this one.
+    /// `HOST/REPOSITORY:TAG`, with the [`StoreShelf::host`] of this one.
     pub(crate) fn of(kit: &Sandbox, rules: Rules) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             rules,
             store: kit.store().path().to_owned(),
-            host: address.to_string(),
-            end: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
             blobs: Mutex::default(),
             tokens: Mutex::default(),
             logins: AtomicUsize::new(0),
         });
-        let thread = thread::spawn({
+        let fake = Fake::start({
             let shared = Arc::clone(&shared);
-            move || {
-                while let Ok((stream, _)) = listener.accept() {
-                    if shared.end.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let shared = Arc::clone(&shared);
-                    thread::spawn(move || {
-                        let _ = shared.serve(&stream); // The other side may have had enough.
-                        let _ = stream.shutdown(Shutdown::Both);
-                    });
-                }
-            }
+            move |request| shared.answer(request)
         });
-        Self {
-            address,
-            shared,
-            thread: Some(thread),
-        }
+        Self { fake, shared }
     }
 
     /// Returns `127.0.0.1:PORT`.
     pub(crate) fn host(&self) -> String {
-        self.shared.host.clone()
+        self.fake.host()
     }
 
     /// Returns how many bytes were sent, with all headers.
     pub(crate) fn sent(&self) -> u64 {
-        self.shared.sent.load(Ordering::SeqCst)
+        self.fake.wire()
     }
 
     /// Returns the digests of the blobs that were asked for, in order.
@@ -136,60 +112,28 @@ impl Shelf {
     }
 }
 
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        self.shared.end.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for a connection.
-        drop(TcpStream::connect(self.address));
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
-    }
-}
-
 impl Shared {
-    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let mut first = [0];
-        if stream.peek(&mut first)? == 0 || !first[0].is_ascii_uppercase() {
-            // What speaks TLS, as clients try first, gets what servers without it say.
-            return self.answer(stream, "400 Bad Request", "", b"");
-        }
-        let mut lines = BufReader::new(stream).lines();
-        let start = lines.next().transpose()?.unwrap_or_default();
-        let mut headers = Vec::new();
-        while let Some(line) = lines.next().transpose()? {
-            let Some((name, value)) = line.split_once(':') else {
-                break;
-            };
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        let header = |name: &str| {
-            let found = headers.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.as_str())
-        };
-        let target = start.split(' ').nth(1).unwrap_or_default();
-        if target.starts_with("/token") {
-            if header("authorization").is_some() {
+    fn answer(&self, request: &Recorded) -> Answer {
+        let (path, host) = (request.path(), request.header("host").unwrap());
+        if path == "/token" {
+            if request.header("authorization").is_some() {
                 self.logins.fetch_add(1, Ordering::SeqCst);
             }
             let mut tokens = self.tokens.lock().unwrap();
             tokens.push(Instant::now());
-            let token = format!(r#"{{"token":"t{}","expires_in":300}}"#, tokens.len() - 1);
-            return self.answer(stream, "200 OK", "", token.as_bytes());
+            let number = tokens.len() - 1;
+            return Answer::new(200).body(format!(r#"{{"token":"t{number}","expires_in":300}}"#));
         }
-        if !self.lets_in(header("authorization")) {
-            let realm = format!("http://{}/token", self.host);
-            let asks = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\n");
-            return self.answer(stream, "401 Unauthorized", &asks, b"{}");
+        if !self.lets_in(request.header("authorization")) {
+            return Answer::wants_bearer(&format!("http://{host}/token")).body("{}");
         }
-        let below = target.strip_prefix("/v2/").unwrap_or_default();
-        if let Some((repository, name)) = below.split_once("/manifests/") {
-            return self.manifest(stream, repository, name);
+        if let Some(digest) = asked_blob(request) {
+            return self.blob(digest, request);
         }
-        match below.split_once("/blobs/") {
-            Some((_, digest)) => self.blob(stream, digest, header("range")),
-            None => self.answer(stream, "200 OK", "", b"{}"),
+        let below = path.strip_prefix("/v2/").unwrap_or_default();
+        match below.split_once("/manifests/") {
+            Some((repository, name)) => self.manifest(&format!("{host}/{repository}"), name),
+            None => Answer::new(200).body("{}"),
         }
     }
 
@@ -205,113 +149,52 @@ impl Shared {
             .is_some_and(|made| made.elapsed() < life)
     }
 
-    fn manifest(&self, stream: &TcpStream, repository: &str, name: &str) -> io::Result<()> {
+    fn manifest(&self, repository: &str, name: &str) -> Answer {
         let layout = Layout::at(&self.store);
         let digest = if name.starts_with("sha256:") {
             Some(name.to_owned())
         } else {
-            let name = format!("{}/{repository}:{name}", self.host);
-            layout.names().get(&name).cloned()
+            layout.names().get(&format!("{repository}:{name}")).cloned()
         };
         let found = digest.filter(|digest| layout.blob_path(digest).exists());
-        let Some(digest) = found else {
-            let words = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no such thing"}]}"#;
-            return self.answer(stream, "404 Not Found", "", words);
-        };
-        let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n";
-        self.answer(stream, "200 OK", kind, &layout.blob(&digest))
+        match found {
+            Some(digest) => {
+                let bytes = layout.blob(&digest).into();
+                part(&bytes, None).header("Content-Type", MANIFEST)
+            }
+            None => Answer::new(404)
+                .body(r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no such thing"}]}"#),
+        }
     }
 
-    fn blob(&self, stream: &TcpStream, digest: &str, range: Option<&str>) -> io::Result<()> {
+    fn blob(&self, digest: &str, request: &Recorded) -> Answer {
         let before = {
             let mut blobs = self.blobs.lock().unwrap();
             blobs.push(digest.to_owned());
             blobs.len() - 1
         };
-        let path = Layout::at(&self.store).blob_path(digest);
-        let Ok(mut file) = fs::File::open(path) else {
-            return self.answer(stream, "404 Not Found", "", b"{}");
+        let Ok(mut content) = fs::read(Layout::at(&self.store).blob_path(digest)) else {
+            return refusal(404, "BLOB_UNKNOWN");
         };
-        let size = file.metadata()?.len();
-        let range = range.map(|range| {
-            let (first, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
-            let end = last.parse().map_or(size, |last: u64| size.min(last + 1));
-            first.parse().unwrap()..end
-        });
+        let range = request.range(content.len());
         let asked = Asked {
             digest: digest.to_owned(),
-            range: range.clone(),
+            range: range.clone().map(|it| it.start as u64..it.end as u64),
             before,
         };
         let decide = self.rules.blobs.as_deref();
         let fate = decide.map_or(Fate::Fine, |decide| decide(&asked));
-        if let Fate::Status(status) = fate {
-            return self.answer(stream, &format!("{status} Told"), "", b"{}");
+        if fate == Fate::Wrong {
+            content[range.as_ref().map_or(0, |it| it.start)] ^= 1;
         }
-        let sent = range.filter(|_| fate != Fate::Whole);
-        let mut head = match &sent {
-            Some(range) => format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {}-{}/{size}\r\n",
-                range.start,
-                range.end - 1
-            ),
-            None => "HTTP/1.1 200 OK\r\n".to_owned(),
-        };
-        let sent = sent.unwrap_or(0..size);
-        let length = sent.end - sent.start;
-        head.push_str(&wire_end(length));
-        self.send(stream, head.as_bytes())?;
-        file.seek(SeekFrom::Start(sent.start))?;
-        let most = match fate {
-            Fate::Cut(bytes) | Fate::Silent(bytes) => bytes.min(length),
-            _ => length,
-        };
-        let mut content = file.take(most);
-        let mut block = vec![0; 64 << 10];
-        loop {
-            let read = content.read(&mut block)?;
-            if read == 0 {
-                break;
-            }
-            if fate == Fate::Wrong {
-                block[0] ^= 1;
-            }
-            self.send(stream, &block[..read])?;
+        let content: Arc<[u8]> = content.into();
+        let after = |bytes: u64| usize::try_from(bytes).unwrap();
+        match fate {
+            Fate::Status(status) => Answer::new(status).body("{}"),
+            Fate::Whole => part(&content, None),
+            Fate::Cut(bytes) => part(&content, range).cut(after(bytes)),
+            Fate::Silent(bytes) => part(&content, range).hang(after(bytes)),
+            Fate::Fine | Fate::Wrong => part(&content, range),
         }
-        if let Fate::Silent(_) = fate {
-            // Until the other side has had enough.
-            let mut stream = stream;
-            let _ = stream.read(&mut [0]);
-        }
-        Ok(())
     }
-
-    fn answer(
-        &self,
-        stream: &TcpStream,
-        status: &str,
-        headers: &str,
-        body: &[u8],
-    ) -> io::Result<()> {
-        let end = wire_end(body.len() as u64);
-        let head = format!("HTTP/1.1 {status}\r\n{headers}{end}");
-        self.send(stream, head.as_bytes())?;
-        self.send(stream, body)?;
-        let mut stream = stream;
-        stream.shutdown(Shutdown::Write)?;
-        // What is not read makes the end of a connection a reset.
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.read(&mut [0; 4096]).map(drop)
-    }
-
-    fn send(&self, mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-        stream.write_all(bytes)?;
-        self.sent.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
-/// Returns the last headers of an answer with a body of this length.
-fn wire_end(length: u64) -> String {
-    format!("Content-Length: {length}\r\nConnection: close\r\n\r\n")
 }

@@ -11,7 +11,7 @@ pub(crate) mod spec;
 pub(crate) mod uploads;
 mod wire;
 
-pub(crate) use shelf::{Shelf, asked_blob};
+pub(crate) use shelf::{MANIFEST, Shelf, asked_blob, part, refusal};
 
 use std::{
     io::Write as _,
@@ -202,6 +202,8 @@ impl Answer {
 struct Traffic {
     /// Bytes of contents.
     sent: AtomicU64,
+    /// Bytes of all answers, with their heads.
+    wire: AtomicU64,
     /// Contents on their way, now and at most.
     now: AtomicUsize,
     peak: AtomicUsize,
@@ -268,6 +270,11 @@ impl Fake {
     /// Returns how many bytes of contents were sent so far, all connections together.
     pub(crate) fn sent(&self) -> u64 {
         self.traffic.sent.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many bytes of answers were sent so far, with their heads; tunnels do not count.
+    pub(crate) fn wire(&self) -> u64 {
+        self.traffic.wire.load(Ordering::SeqCst)
     }
 
     /// Returns how many contents were being sent at the same time, at most.

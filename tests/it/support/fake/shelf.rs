@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Answer, Recorded};
 use crate::support::{Layout, Sandbox, digest, foreign, kits};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Kits in one repository, whatever it is called.
 #[derive(Clone, Debug, Default)]
@@ -130,12 +130,12 @@ impl Shelf {
                     .header("Content-Type", media_type)
                     .header("Docker-Content-Digest", digest)
                     .content(bytes, 0..bytes.len()),
-                None => error(404, "MANIFEST_UNKNOWN"),
+                None => refusal(404, "MANIFEST_UNKNOWN"),
             };
         }
         match asked_blob(request).and_then(|digest| self.blobs.get(digest)) {
             Some(blob) => part(blob, request.range(blob.len())),
-            None => error(404, "BLOB_UNKNOWN"),
+            None => refusal(404, "BLOB_UNKNOWN"),
         }
     }
 }
@@ -147,7 +147,7 @@ pub(crate) fn asked_blob(request: &Recorded) -> Option<&str> {
 }
 
 /// Answers with a part of a blob, or all of it.
-fn part(blob: &Arc<[u8]>, range: Option<Range<usize>>) -> Answer {
+pub(crate) fn part(blob: &Arc<[u8]>, range: Option<Range<usize>>) -> Answer {
     match range {
         None => Answer::new(200).content(blob, 0..blob.len()),
         Some(range) => Answer::new(206)
@@ -159,6 +159,7 @@ fn part(blob: &Arc<[u8]>, range: Option<Range<usize>>) -> Answer {
     }
 }
 
-fn error(status: u16, code: &str) -> Answer {
+/// Answers with an error.
+pub(crate) fn refusal(status: u16, code: &str) -> Answer {
     Answer::new(status).body(format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#))
 }

@@ -60,18 +60,23 @@ pub(super) fn write(stream: &mut TcpStream, answer: &Answer, traffic: &Traffic) 
     for (name, value) in &answer.headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }
+    let mut send = |text: &str| {
+        traffic.wire.fetch_add(text.len() as u64, Ordering::SeqCst);
+        stream.write_all(text.as_bytes())
+    };
     match &answer.body {
         Body::Text(text) => {
             write!(head, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
-            stream.write_all(head.as_bytes())
+            send(&head)
         }
         Body::Content(content) => {
             write!(head, "Content-Length: {}\r\n\r\n", content.range.len()).unwrap();
-            stream.write_all(head.as_bytes())?;
+            send(&head)?;
             write_content(stream, content, traffic)
         }
         Body::Large(bytes) => {
-            stream.write_all(format!("{head}\r\n").as_bytes())?;
+            send(&format!("{head}\r\n"))?;
+            traffic.wire.fetch_add(*bytes, Ordering::SeqCst);
             io::copy(&mut io::repeat(b'x').take(*bytes), stream).map(drop)
         }
         Body::Tunnel(_) => Ok(()),
@@ -98,6 +103,7 @@ fn write_content(stream: &mut TcpStream, content: &Content, traffic: &Traffic) -
         }
         stream.write_all(part)?;
         traffic.sent.fetch_add(part.len() as u64, Ordering::SeqCst);
+        traffic.wire.fetch_add(part.len() as u64, Ordering::SeqCst);
         if let Some(rate) = content.rate {
             let nanoseconds = at as u128 * 1_000_000_000 / rate as u128;
             let due = Duration::from_nanos(u64::try_from(nanoseconds).unwrap());
