@@ -1,12 +1,15 @@
 //! `kit pack --push`, with and without a copy in the store.
 
-use std::{fmt::Write as _, fs, process::Command, time::Duration};
+use std::{fmt::Write as _, fs, process::Command};
 
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
     Output, Sandbox,
-    fake::uploads::{Habits, Trouble, Uploads},
+    fake::{
+        stuck::Stuck,
+        uploads::{Habits, Trouble, Uploads},
+    },
     kits,
     registry::{RealRegistry, Setup},
 };
@@ -222,20 +225,8 @@ fn without_the_store_an_upload_that_breaks_goes_on_and_any_way_is_taken() {
 
 #[test]
 fn without_the_store_a_killed_run_goes_on_in_the_next() {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    };
-    let stop = Arc::new(AtomicBool::new(true));
-    let held = Arc::clone(&stop);
-    let registry = Uploads::start(Habits {
-        trouble: Box::new(move |asked, number| {
-            let held = asked.method == "PATCH" && number == 3 && held.load(Ordering::SeqCst);
-            let wait = vec![("Retry-After", "60".to_owned())];
-            held.then(|| Trouble::Answer(503, wait, String::new()))
-        }),
-        ..Habits::default()
-    });
+    let stuck = Stuck::start();
+    let registry = &stuck.registry;
     let kit = Sandbox::new();
     let name = format!("{}/team/net:1.0", registry.host());
     tree(&kit, 5 << 20);
@@ -243,15 +234,7 @@ fn without_the_store_a_killed_run_goes_on_in_the_next() {
     let words = words
         .into_iter()
         .chain(["--chunk-size", "1MiB", "-t", &name]);
-    let mut child = kit.command(words.clone()).spawn().unwrap();
-    while !registry.asked().iter().any(|it| it.status == 503) {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    stop.store(false, Ordering::SeqCst);
-    registry.forget();
+    stuck.kill(kit.command(words.clone()));
     let output = kit.run(words).exits(0);
     assert!(output.stderr.contains("going on with sha256:"), "{output}");
     assert!(registry.received() < 3 * MIB);

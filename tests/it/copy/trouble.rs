@@ -9,13 +9,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use super::{copy, push, two};
 use crate::support::{
     Sandbox,
-    fake::uploads::{Habits, Trouble, Uploads},
+    fake::stuck::Stuck,
     kits,
     registry::{RealRegistry, Setup},
 };
@@ -159,20 +158,11 @@ fn a_killed_copy_goes_on_where_it_was() {
     let Some(one) = RealRegistry::start(&Setup::default()) else {
         return;
     };
-    let stop = Arc::new(AtomicBool::new(true));
-    let held = Arc::clone(&stop);
-    let two = Uploads::start(Habits {
-        trouble: Box::new(move |asked, number| {
-            let held = asked.method == "PATCH" && number == 3 && held.load(Ordering::SeqCst);
-            let wait = vec![("Retry-After", "60".to_owned())];
-            held.then(|| Trouble::Answer(503, wait, String::new()))
-        }),
-        ..Habits::default()
-    });
+    let two = Stuck::start();
     let kit = Sandbox::new();
     let name = format!("{}/team/net:1", one.host());
     push(&kit, &name, 5 << 20);
-    let target = format!("{}/prod/net:1", two.host());
+    let target = format!("{}/prod/net:1", two.registry.host());
     let words = [
         "copy",
         &name,
@@ -181,17 +171,9 @@ fn a_killed_copy_goes_on_where_it_was() {
         "--chunk-size",
         "1MiB",
     ];
-    let mut child = kit.command(words).spawn().unwrap();
-    while !two.asked().iter().any(|it| it.status == 503) {
-        assert!(child.try_wait().unwrap().is_none());
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    stop.store(false, Ordering::SeqCst);
-    two.forget();
+    two.kill(kit.command(words));
     let output = kit.run(words).exits(0);
     assert!(output.stderr.contains("going on with sha256:"), "{output}");
-    assert!(two.received() < 3 * MIB);
-    two.has_kit("prod/net", "1");
+    assert!(two.registry.received() < 3 * MIB);
+    two.registry.has_kit("prod/net", "1");
 }

@@ -8,6 +8,7 @@
 pub(crate) mod documents;
 mod shelf;
 pub(crate) mod spec;
+pub(crate) mod stuck;
 pub(crate) mod uploads;
 mod wire;
 
