@@ -5,6 +5,7 @@ use snapbox::{assert_data_eq, str};
 use crate::support::{
     Output, Sandbox,
     fake::{Answer, Fake, documents::Documents},
+    kits,
     logins::{PASSWORD, sandbox},
     set_mode,
 };
@@ -169,4 +170,15 @@ hint: check host and port of the proxy, and whether it is running
 
 "#]]
     );
+}
+
+#[test]
+fn who_speaks_in_clear_to_a_server_with_tls_is_told_so() {
+    let registry = Fake::start(|_| Answer::new(400));
+    let kit = sandbox();
+    kits::pack(&kit, "net:1", "weights");
+    let name = format!("{}/team/net:1", registry.host());
+    let output = kit.run(["push", "net:1", &name, "--plain-http"]).exits(6);
+    let hint = "hint: it seems to speak TLS: leave --plain-http out\n";
+    assert!(output.stderr.ends_with(hint), "{output}");
 }

@@ -183,9 +183,12 @@ impl From<registry::Error> for Failure {
             E::Status {
                 peer,
                 status: 400 | 497,
-                words: Some(words),
+                words,
                 ..
-            } if peer.starts_with("http://") && words.contains("HTTPS") => {
+            } if peer.starts_with("http://")
+                // An answer to `HEAD` says nothing.
+                && words.as_ref().is_none_or(|it| it.contains("HTTPS")) =>
+            {
                 plain(Kind::Network).hint(SPEAKS_TLS)
             }
             E::Status {
