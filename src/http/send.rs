@@ -2,8 +2,9 @@
 //! than a rule what to do when it fails half way.
 
 use std::{
+    future::{Future as _, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use reqwest::header;
 use tokio::{
-    sync::mpsc,
+    runtime::Handle,
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 
@@ -49,23 +51,37 @@ pub struct Content {
     pieces: mpsc::Receiver<io::Result<Bytes>>,
     counter: Arc<AtomicU64>,
     tell: Taken,
+    /// Ends the feeder when it is dropped.
+    wanted: Option<oneshot::Sender<()>>,
 }
 
-/// Makes the pieces of a [`Content`], on a thread that may block.
-pub struct Feeder(mpsc::Sender<io::Result<Bytes>>);
+/// Makes the pieces of a [`Content`], on a thread of a runtime that may block.
+pub struct Feeder {
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    /// Ready when nobody wants more, although the connection may still hold the body.
+    unwanted: oneshot::Receiver<()>,
+    is_over: bool,
+}
 
 impl Content {
     /// Returns a body of `length` bytes and its feeder.
     pub fn new(length: u64, tell: Taken) -> (Self, Feeder) {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        let (wanted, unwanted) = oneshot::channel();
         let content = Self {
             length,
             taken: 0,
             pieces,
             counter: Arc::default(),
             tell,
+            wanted: Some(wanted),
         };
-        (content, Feeder(sender))
+        let feeder = Feeder {
+            pieces: sender,
+            unwanted,
+            is_over: false,
+        };
+        (content, feeder)
     }
 
     /// Returns a body that is held in memory.
@@ -73,7 +89,7 @@ impl Content {
         let (content, feeder) = Self::new(bytes.len() as u64, Arc::new(|_| {}));
         if !bytes.is_empty() {
             // There is room for the first piece.
-            let _ = feeder.0.try_send(Ok(bytes.into()));
+            let _ = feeder.pieces.try_send(Ok(bytes.into()));
         }
         content
     }
@@ -96,8 +112,23 @@ impl Content {
 
 impl Feeder {
     /// Passes a piece on, or the reason why there is none. Returns false when nobody wants more.
-    pub fn feed(&self, piece: io::Result<Vec<u8>>) -> bool {
-        self.0.blocking_send(piece.map(Bytes::from)).is_ok()
+    pub fn feed(&mut self, piece: io::Result<Vec<u8>>) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let Self {
+            pieces, unwanted, ..
+        } = self;
+        let is_taken = Handle::current().block_on(async {
+            let mut sending = pin!(pieces.send(piece.map(Bytes::from)));
+            poll_fn(|context| match Pin::new(&mut *unwanted).poll(context) {
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending => sending.as_mut().poll(context).map(|sent| sent.is_ok()),
+            })
+            .await
+        });
+        self.is_over = !is_taken;
+        is_taken
     }
 }
 
@@ -141,9 +172,12 @@ impl Client {
     pub async fn transmit(
         &self,
         request: &Request,
-        content: Content,
+        mut content: Content,
         patience: Patience,
     ) -> Result<Response, Error> {
+        // Who answers before it has the body may never read the rest, and keep the connection: what
+        // feeds it must not wait for that.
+        let _wanted = content.wanted.take();
         let url = &request.url;
         let peer = origin(url)?;
         let length = content.length;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read, Seek as _, SeekFrom},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -96,7 +96,6 @@ struct State {
     hasher: Hasher,
     /// So many bytes are in it.
     hashed: u64,
-    fault: Option<Fault>,
 }
 
 /// A blob that can be sent from anywhere in it, any number of times.
@@ -104,7 +103,10 @@ pub(super) struct Source {
     supply: Arc<dyn Supply>,
     blob: Descriptor,
     throttle: Option<Arc<Throttle>>,
+    /// Held by whoever reads, for as long as that takes.
     state: Arc<Mutex<State>>,
+    /// Never held for long: it is looked at where nothing may block.
+    fault: Arc<Mutex<Option<Fault>>>,
 }
 
 impl Source {
@@ -120,25 +122,27 @@ impl Source {
             state: Arc::new(Mutex::new(State {
                 hasher: Hasher::new(),
                 hashed: 0,
-                fault: None,
             })),
+            fault: Arc::default(),
         }
     }
 
     /// Returns the bytes from `begin` to `end` as a body. The last piece of a blob leaves only
     /// when the digest has held: a damaged blob is never sent whole.
     pub(super) fn body(&self, begin: u64, end: u64, tell: Taken) -> Content {
-        let (content, feeder) = Content::new(end - begin, tell);
+        let (content, mut feeder) = Content::new(end - begin, tell);
         if begin < end {
             let (supply, blob) = (Arc::clone(&self.supply), self.blob.clone());
             let (state, throttle) = (Arc::clone(&self.state), self.throttle.clone());
+            let place = Arc::clone(&self.fault);
             // Ends when the body is dropped.
             drop(spawn_blocking(move || {
-                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                let to = Some((&feeder, throttle.as_deref()));
+                let mut state = lock(&state);
+                let to = Some((&mut feeder, throttle.as_deref()));
                 if let Err(fault) = pass(&*supply, &blob, &mut state, begin, end, to) {
+                    // Before the connection breaks for it.
+                    *lock(&place) = Some(fault);
                     feeder.feed(Err(io::ErrorKind::InvalidData.into()));
-                    state.fault = Some(fault);
                 }
             }));
         }
@@ -147,15 +151,12 @@ impl Source {
 
     /// Reads what was not read yet and checks the whole.
     pub(super) async fn verify(&self) -> Result<(), Error> {
-        let (supply, blob, state) = (
-            Arc::clone(&self.supply),
-            self.blob.clone(),
-            Arc::clone(&self.state),
-        );
+        let (supply, blob) = (Arc::clone(&self.supply), self.blob.clone());
+        let (state, place) = (Arc::clone(&self.state), Arc::clone(&self.fault));
         let checked = spawn_blocking(move || {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&state);
             if let Err(fault) = pass(&*supply, &blob, &mut state, blob.size, blob.size, None) {
-                state.fault = Some(fault);
+                *lock(&place) = Some(fault);
             }
         });
         // It cannot be cancelled, and does not panic.
@@ -170,13 +171,16 @@ impl Source {
 
     /// Returns what was found to be wrong with the blob here.
     pub(super) fn fault(&self) -> Option<Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = self.blob.digest;
-        match state.fault.take()? {
+        match lock(&self.fault).take()? {
             Fault::Content(actual) => Some(Error::Damaged { digest, actual }),
             Fault::Read(source) => Some(Error::Read { digest, source }),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads on from where hashing stopped or sending begins, whichever comes first, to `end`.
@@ -186,10 +190,10 @@ fn pass(
     state: &mut State,
     begin: u64,
     end: u64,
-    to: Option<(&Feeder, Option<&Throttle>)>,
+    mut to: Option<(&mut Feeder, Option<&Throttle>)>,
 ) -> Result<(), Fault> {
     let mut at = begin.min(state.hashed);
-    let throttle = to.and_then(|(_, throttle)| throttle);
+    let throttle = to.as_ref().and_then(|(_, throttle)| *throttle);
     let piece = throttle.map_or(PIECE, Throttle::piece);
     let mut content = supply.read_from(at).map_err(Fault::Read)?;
     loop {
@@ -214,7 +218,7 @@ fn pass(
             if at == blob.size {
                 check(blob, state)?;
             }
-            if let (true, Some((feeder, throttle))) = (is_sent, to) {
+            if let (true, Some((feeder, throttle))) = (is_sent, &mut to) {
                 if let Some(throttle) = throttle {
                     throttle.pass(length);
                 }

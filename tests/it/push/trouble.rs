@@ -140,6 +140,21 @@ fn a_registry_that_takes_long_to_close_is_asked_whether_it_did() {
 }
 
 #[test]
+fn a_registry_that_answers_and_reads_no_more_does_not_hold_up_the_next_try() {
+    let registry = Uploads::start(with(|asked, number| {
+        (asked.method == "PUT" && asked.is_upload() && number == 0)
+            .then_some(Trouble::AnswerAndHang(503))
+    }));
+    let kit = Sandbox::new();
+    let name = format!("{}/team/net:1.0", registry.host());
+    // More than the sockets on the way hold.
+    pack_large(&kit, &name, 24 << 20);
+    let output = push(&kit, [&*name]).exits(0);
+    assert!(!output.stderr.contains("no answer for"), "{output}");
+    registry.has_kit("team/net", "1.0");
+}
+
+#[test]
 fn an_upload_that_is_lost_starts_over_and_that_is_said() {
     let (registry, output) = push_chunks(with(|asked, number| {
         (asked.method == "PATCH" && number == 3).then_some(Trouble::Cut(0))

@@ -26,6 +26,8 @@ use super::spec::{self, Checks};
 pub(crate) enum Trouble {
     /// This answer, before the body is read.
     Answer(u16, Vec<(&'static str, String)>, String),
+    /// This status, when a MiB of the body was read; the connection stays, and nothing more is read.
+    AnswerAndHang(u16),
     /// The connection breaks after so many bytes of the body.
     Cut(u64),
     /// It is done, but the answer is this.

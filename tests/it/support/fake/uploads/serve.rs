@@ -61,6 +61,24 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits,
     let target = format!("{}{}", asked.before, asked.target());
     let length = asked.length().unwrap_or(0);
     let trouble = (habits.trouble)(&asked, number);
+    if let Some(Trouble::AnswerAndHang(status)) = trouble {
+        let _ = reader.read_exact(&mut vec![0; 1 << 20]);
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes());
+        // As long as the system keeps such a connection, about.
+        let asked_since = || held.lock().unwrap().counts.values().sum::<usize>();
+        let (before, began) = (asked_since(), Instant::now());
+        while asked_since() == before {
+            if began.elapsed() > Duration::from_secs(20) {
+                let fault = "nothing was asked while one connection hung".to_owned();
+                held.lock().unwrap().faults.push(fault);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_secs(5));
+        return;
+    }
     let mut body = Vec::new();
     // Only manifests are looked into.
     let is_upload = asked.is_upload();
