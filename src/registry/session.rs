@@ -162,6 +162,11 @@ impl Registry {
         self.origin().to_string() == peer
     }
 
+    /// Tells whether an address is the registry's own.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        Origin::of(url) == Some(self.origin())
+    }
+
     /// Returns what sends requests.
     pub(super) const fn client(&self) -> &Client {
         &self.client
@@ -259,7 +264,7 @@ impl Registry {
         scope: &str,
         url: &Url,
     ) -> Result<Option<Authorization>, Error> {
-        if Origin::of(url) != Some(self.origin()) {
+        if !self.is_own(url) {
             return Ok(None);
         }
         let known = self.known_proof(Some(scope)).await?;

@@ -108,9 +108,14 @@ impl Run<'_> {
         let Ok(place) = self.up.repository.address(&location) else {
             return Ok(None);
         };
-        if let Told::At(stand) = self.up.ask_stand(&place).await?
-            && stand.offset <= self.blob.size
-        {
+        let told = self.up.ask_stand(&place, self.blob.size).await;
+        let is_elsewhere = !self.up.repository.registry().is_own(&place);
+        let told = match told {
+            // The machine that an earlier run was sent on to may be no more.
+            Err(_) if is_elsewhere => Told::Lost,
+            told => told?,
+        };
+        if let Told::At(stand) = told {
             if stand.offset > 0 {
                 self.chunked = true;
                 self.up.count_to(stand.offset, &self.best);
@@ -177,7 +182,7 @@ impl Run<'_> {
             self.up.learned().tells_wrong();
             return Ok(Next::On(next));
         }
-        match self.up.ask_stand(&next.location).await? {
+        match self.up.ask_stand(&next.location, self.blob.size).await? {
             Told::At(at) if at.offset == end => Ok(Next::On(at)),
             Told::At(at) if at.offset < end && self.fell_back < 2 => {
                 self.fell_back += 1;
@@ -291,10 +296,9 @@ impl Run<'_> {
         length: u64,
         error: Error,
     ) -> Result<Next, Error> {
-        let told = self.up.ask_stand(&stand.location).await?;
+        let told = self.up.ask_stand(&stand.location, self.blob.size).await?;
         if let Told::At(at) = &told
             && at.offset != stand.offset
-            && at.offset <= self.blob.size
             && self.fell_back < 2
         {
             self.fell_back += 1;
@@ -332,8 +336,8 @@ impl Run<'_> {
         status: Option<u16>,
     ) -> Result<Next, Error> {
         let tells = self.up.learned().tells();
-        match self.up.ask_stand(&stand.location).await? {
-            Told::At(at) if tells && at.offset <= self.blob.size => {
+        match self.up.ask_stand(&stand.location, self.blob.size).await? {
+            Told::At(at) if tells => {
                 self.up.count_to(at.offset, &self.best);
                 self.chunked |= at.offset > 0;
                 Ok(Next::On(at))

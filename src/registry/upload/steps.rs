@@ -142,8 +142,9 @@ impl Uploader {
         }
     }
 
-    /// Asks where an upload stands. Asking also gets a new token if the old one is refused.
-    pub(super) async fn ask_stand(&self, place: &Url) -> Result<Told, Error> {
+    /// Asks where the upload of `size` bytes stands. Asking also gets a new token if the old one is
+    /// refused.
+    pub(super) async fn ask_stand(&self, place: &Url, size: u64) -> Result<Told, Error> {
         let make = |url| Request::get(url);
         let response = self
             .repository
@@ -151,15 +152,16 @@ impl Uploader {
             .await?;
         match response.status() {
             200..=299 => {}
-            status @ (429 | 500..=599) => {
-                let _ = status;
+            429 | 500..=599 => {
                 return Err(self.repository.unexpected(response).await);
             }
             _ => return Ok(Told::Lost),
         }
         let location = Self::location(&response, Some(place))?;
         let range = response.headers("range");
-        Ok(match range.first().and_then(|it| location::received(it)) {
+        let told = range.first().and_then(|it| location::received(it));
+        // More than there is says as little as nothing.
+        Ok(match told.filter(|offset| *offset <= size) {
             Some(offset) => Told::At(Stand { location, offset }),
             None => Told::Open(location),
         })

@@ -1,6 +1,7 @@
 //! A push that is killed, and the next one.
 
 use std::{
+    net::TcpListener,
     process::Stdio,
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CHUNKS, SEVERAL_CHUNKS, pack_large, push, with};
+use super::{CHUNKS, SEVERAL_CHUNKS, pack_large, push, refuse, with};
 use crate::support::{
     Output, Sandbox,
     fake::uploads::{Habits, Trouble, Uploads},
@@ -203,4 +204,38 @@ fn a_killed_push_goes_on_where_it_was() {
             0
         );
     }
+}
+
+#[test]
+fn an_upload_on_a_machine_that_is_no_more_starts_over() {
+    let refused = Arc::new(AtomicBool::new(true));
+    let registry = Uploads::start(with({
+        let refused = Arc::clone(&refused);
+        move |asked, number| {
+            let hits = asked.method == "PATCH" && number == 3 && refused.load(Ordering::SeqCst);
+            hits.then(|| refuse(403))
+        }
+    }));
+    let kit = Sandbox::new();
+    let name = format!("{}/team/net:1.0", registry.host());
+    pack_large(&kit, &name, SEVERAL_CHUNKS);
+    let words = || [&*name].into_iter().chain(CHUNKS);
+    let _ = push(&kit, words()).exits(4);
+    // As if the registry had sent on to another machine, of which nothing is left.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = gone.local_addr().unwrap().to_string();
+    let files = std::fs::read_dir(kit.home().join("uploads")).unwrap();
+    for file in files.map(|it| it.unwrap().path()) {
+        let session = std::fs::read_to_string(&file).unwrap();
+        assert!(session.contains(&registry.host()), "{session}");
+        let other = session.replace(
+            &format!("http://{}", registry.host()),
+            &format!("http://{gone}"),
+        );
+        std::fs::write(&file, other).unwrap();
+    }
+    refused.store(false, Ordering::SeqCst);
+    let output = push(&kit, words()).exits(0);
+    registry.has_kit("team/net", "1.0");
+    assert!(output.stderr.contains("it starts over"), "{output}");
 }

@@ -155,6 +155,31 @@ fn a_registry_that_answers_and_reads_no_more_does_not_hold_up_the_next_try() {
 }
 
 #[test]
+fn a_registry_that_tells_nonsense_of_an_upload_is_not_believed() {
+    for range in [
+        "0-99999999999",
+        "0-18446744073709551615",
+        "0-5242880000",
+        "5-1",
+        "-1",
+        "0--5",
+        "bytes",
+    ] {
+        let (registry, output) = push_chunks(with(move |asked, number| match &*asked.method {
+            "PATCH" if number == 1 => Some(refuse(416)),
+            "GET" => {
+                let place = format!("{}?{}", asked.path, asked.query);
+                let headers = vec![("Location", place), ("Range", range.to_owned())];
+                Some(Trouble::Answer(204, headers, String::new()))
+            }
+            _ => None,
+        }));
+        let _ = output.exits(0);
+        registry.has_kit("team/net", "1.0");
+    }
+}
+
+#[test]
 fn an_upload_that_is_lost_starts_over_and_that_is_said() {
     let (registry, output) = push_chunks(with(|asked, number| {
         (asked.method == "PATCH" && number == 3).then_some(Trouble::Cut(0))
