@@ -101,7 +101,7 @@ impl Content {
     pub(crate) async fn collect(self) -> (Vec<u8>, bool) {
         let (mut all, mut body) = (Vec::new(), Box::pin(self));
         loop {
-            match std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
+            match poll_fn(|context| body.as_mut().poll_frame(context)).await {
                 Some(Ok(frame)) => all.extend(frame.into_data().into_iter().flatten()),
                 Some(Err(_)) => return (all, false),
                 None => return (all, true),

@@ -35,8 +35,8 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// The most threads that wait for sockets; decrypting is their work, too.
 const MOST_THREADS: usize = 4;
 
-/// The most blobs at a time, whatever is asked for: each takes threads.
-const MAX_THREADS: usize = 64;
+/// The most blobs at a time, either way and whatever is asked for: each takes threads.
+pub(super) const MAX_BLOBS_AT_ONCE: usize = 64;
 
 /// Waits for networks. Its threads end with it.
 pub struct Network(Option<Runtime>);
@@ -60,6 +60,14 @@ impl Network {
 
     pub(super) fn runtime(&self) -> &Runtime {
         self.0.as_ref().expect("it is taken only when it ends")
+    }
+
+    /// Waits for `future`, which looks itself whether the user asks to stop.
+    pub(super) fn wait_patiently<T, E>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.runtime().block_on(future)
     }
 
     /// Waits for `future`, or until the user asks to stop.
@@ -163,7 +171,10 @@ impl Transfer<'_> {
         blobs: Vec<Descriptor>,
         meter: &dyn Meter,
     ) -> Result<Moved, Error> {
-        let threads = self.concurrency.min(blobs.len()).clamp(1, MAX_THREADS);
+        let threads = self
+            .concurrency
+            .min(blobs.len())
+            .clamp(1, MAX_BLOBS_AT_ONCE);
         let work = Work {
             open: Mutex::new(blobs.into()),
             held: Mutex::default(),

@@ -36,5 +36,5 @@ pub use repository::{Action, BlobBody, Repository};
 pub use session::{Access, Options, Registry};
 pub use stream::BlobReader;
 pub use tags::{MAX_TAG_PAGES, MAX_TAGS, MAX_TAGS_BODY, Tags};
-pub use together::{Job, together};
+pub use together::{each, together};
 pub use upload::{Blob, Counts, Given, Supply, Throttle, UploadOptions, Uploader};

@@ -1,7 +1,6 @@
-//! Runs several things that wait, on one thread.
+//! Many things that wait at a time, but not all, on one thread.
 
 use std::{
-    collections::VecDeque,
     future::{Future, poll_fn},
     pin::Pin,
     task::Poll,
@@ -13,20 +12,19 @@ use tokio::time::{Instant, sleep};
 /// How often whoever watches is asked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Something that waits.
-pub type Job<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + 'a>>;
-
-/// Runs `jobs`, at most `limit` at the same time, begun in their order, and returns their results
-/// in that order. The first failure ends all. `tick` is called ten times a second; when it returns
-/// false everything ends, without a result.
-pub async fn together<T, E>(
-    jobs: Vec<Job<'_, T, E>>,
-    limit: usize,
+/// Does the work for each item, at most `at_once` at a time, and returns the results in the order
+/// of the items. Work is made when its turn comes: what waits costs nothing. The first failure ends
+/// all. `tick` is called ten times a second; when it returns false everything ends, without a
+/// result.
+pub async fn together<I, T, E, F: Future<Output = Result<T, E>>>(
+    items: impl IntoIterator<Item = I>,
+    at_once: usize,
+    work: impl Fn(I) -> F,
     tick: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Vec<T>>, E> {
-    let mut results: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
-    let mut waiting: VecDeque<_> = jobs.into_iter().enumerate().collect();
-    let mut running = Vec::new();
+    let mut waiting = items.into_iter().enumerate();
+    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
+    let mut results: Vec<Option<T>> = Vec::new();
     let mut timer = Box::pin(sleep(TICK));
     let go_on = poll_fn(|context| {
         while timer.as_mut().poll(context).is_ready() {
@@ -36,35 +34,49 @@ pub async fn together<T, E>(
             timer.as_mut().reset(Instant::now() + TICK);
         }
         loop {
-            let room = limit
-                .max(1)
-                .saturating_sub(running.len())
-                .min(waiting.len());
-            running.extend(waiting.drain(..room));
-            let mut at = 0;
-            let mut ended = false;
-            while at < running.len() {
-                let (number, job) = &mut running[at];
-                match job.as_mut().poll(context) {
-                    Poll::Pending => at += 1,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(result)) => {
-                        results[*number] = Some(result);
-                        drop(running.swap_remove(at));
-                        ended = true;
-                    }
-                }
+            while running.len() < at_once.max(1)
+                && let Some((place, item)) = waiting.next()
+            {
+                running.push((place, Box::pin(work(item))));
+                results.push(None);
             }
-            if running.is_empty() && waiting.is_empty() {
+            if running.is_empty() {
                 return Poll::Ready(Ok(true));
             }
-            if !ended {
+            let mut failed = None;
+            let before = running.len();
+            // All that run are asked again when one of them may have got on: they are few.
+            running.retain_mut(|(place, future)| match future.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(Ok(result)) => {
+                    results[*place] = Some(result);
+                    false
+                }
+                Poll::Ready(Err(error)) => {
+                    failed = Some(error);
+                    false
+                }
+            });
+            if let Some(error) = failed {
+                return Poll::Ready(Err(error));
+            }
+            if running.len() == before {
                 return Poll::Pending;
             }
         }
     })
     .await?;
     Ok(go_on.then(|| results.into_iter().flatten().collect()))
+}
+
+/// Does what [`together`] does for those whose caller looks himself whether it should go on.
+pub async fn each<I, T, E, F: Future<Output = Result<T, E>>>(
+    items: impl IntoIterator<Item = I>,
+    at_once: usize,
+    work: impl Fn(I) -> F,
+) -> Result<Vec<T>, E> {
+    let all = together(items, at_once, work, &mut || true).await?;
+    Ok(all.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -74,49 +86,45 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_run_at_a_time_and_results_keep_their_order() {
-        let (now, most) = (Cell::new(0), Cell::new(0));
-        let (now, most) = (&now, &most);
-        let jobs = (0..7_u64).map(|number| {
-            let job: Job<'_, u64, ()> = Box::pin(async move {
-                now.set(now.get() + 1);
-                most.set(most.get().max(now.get()));
-                sleep(Duration::from_secs(10 - number)).await;
-                now.set(now.get() - 1);
-                Ok(number)
-            });
-            job
-        });
-        let done = together(jobs.collect(), 3, &mut || true).await;
-        assert_eq!(done, Ok(Some(vec![0, 1, 2, 3, 4, 5, 6])));
-        assert_eq!(most.get(), 3);
+    async fn results_come_in_order_and_no_more_run_or_are_made_than_may() {
+        let (running, most, made) = (Cell::new(0), Cell::new(0), Cell::new(0_u64));
+        let (running, most, made) = (&running, &most, &made);
+        let work = |item: u64| {
+            made.set(made.get() + 1);
+            async move {
+                assert!(made.get() <= item + 5, "what waits is not made");
+                running.set(running.get() + 1);
+                most.set(most.get().max(running.get()));
+                sleep(Duration::from_secs(7 - item % 7)).await;
+                running.set(running.get() - 1);
+                Ok::<_, ()>(item)
+            }
+        };
+        let items: Vec<u64> = (0..50).collect();
+        assert_eq!(each(items.clone(), 5, work).await, Ok(items));
+        assert_eq!(most.get(), 5);
+        assert_eq!(each([], 5, work).await, Ok(Vec::new()));
+        assert_eq!(each([50], 0, work).await, Ok(vec![50]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_or_the_watcher_ends_all() {
-        let slow = || -> Job<'_, (), &str> {
-            Box::pin(async {
-                sleep(Duration::from_secs(9)).await;
-                Ok(())
-            })
+        let begun = Cell::new(0);
+        let begun = &begun;
+        let work = |item: u32| async move {
+            begun.set(begun.get() + 1);
+            sleep(Duration::from_secs(if item == 3 { 1 } else { 9 })).await;
+            if item == 3 { Err(item) } else { Ok(item) }
         };
-        let bad: Job<'_, (), &str> = Box::pin(async {
-            sleep(Duration::from_secs(1)).await;
-            Err("no")
-        });
         let began = Instant::now();
-        let done = together(vec![slow(), bad, slow()], 5, &mut || true).await;
-        assert_eq!(done, Err("no"));
+        assert_eq!(each(3..50, 2, work).await, Err(3));
         assert!(began.elapsed() < Duration::from_secs(2));
+        assert_eq!(begun.get(), 2);
         let mut ticks = 0;
         let mut few = || {
             ticks += 1;
             ticks < 5
         };
-        assert_eq!(together(vec![slow()], 5, &mut few).await, Ok(None));
-        assert_eq!(
-            together(Vec::<Job<'_, (), ()>>::new(), 5, &mut || true).await,
-            Ok(Some(vec![]))
-        );
+        assert_eq!(together([0], 5, work, &mut few).await, Ok(None));
     }
 }

@@ -187,6 +187,10 @@ fn announcement(kit: &Kit) -> String {
 
 fn failure(kit: &Kit, error: crate::ops::Error) -> Failure {
     let failure = Failure::from(error);
+    let failure = match failure.kind {
+        Kind::Interrupted => failure.hint("the same command goes on from there"),
+        _ => failure,
+    };
     failure.about(&kit.source)
 }
 

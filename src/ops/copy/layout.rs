@@ -22,7 +22,7 @@ use crate::{
         Descriptor, Index, annotation,
         layout::{BLOBS, INDEX, LAYOUT, LAYOUT_CONTENT},
     },
-    ops::{Error, load},
+    ops::{Error, load, transfer::MAX_BLOBS_AT_ONCE},
     progress::{Meter, Progress},
     registry::{self, Throttle},
     store,
@@ -117,7 +117,7 @@ impl Target<'_> {
         let total = missing.iter().map(|blob| blob.size).sum();
         let meter = self.progress.begin("Copying", Some(total));
         let sent = missing.len();
-        let threads = self.concurrency.min(sent).max(1);
+        let threads = self.concurrency.min(sent).clamp(1, MAX_BLOBS_AT_ONCE);
         let (open, failure) = (Mutex::new(VecDeque::from(missing)), Mutex::new(None));
         let is_over = AtomicBool::new(false);
         let (bytes, done) = (AtomicU64::new(0), AtomicUsize::new(0));

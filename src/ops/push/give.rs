@@ -1,20 +1,28 @@
 //! Gives what a manifest names, wherever its content comes from, and then the manifest.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use super::{Options, Pushed};
 use crate::{
     digest::Digest,
     oci::{Descriptor, Manifest},
-    ops::{Error, pull::Registries, transfer::Network},
+    ops::{
+        Error,
+        pull::Registries,
+        transfer::{MAX_BLOBS_AT_ONCE, Network},
+    },
     progress::Progress,
     reference::{self, Reference},
-    registry::{self, Blob, Counts, Given, Job, Supply, Uploader, together},
+    registry::{self, Blob, Counts, Given, Supply, Uploader, together},
     store,
 };
+
+/// How long what is being sent may take after the user wanted to stop.
+const LONGEST_STOP: Duration = Duration::from_secs(20);
 
 /// What gives the content of a blob.
 pub(in crate::ops) type Contents<'c> =
@@ -227,12 +235,9 @@ impl<'p> Giver<'p> {
     ) -> Result<Vec<Given>, Error> {
         let progress = self.progress;
         let elsewhere = self.elsewhere(outgoing, target)?;
-        let mut blobs: Vec<&Descriptor> = Vec::new();
-        for blob in outgoing.layers {
-            if !blobs.iter().any(|known| known.digest == blob.digest) {
-                blobs.push(blob);
-            }
-        }
+        let mut seen = HashSet::new();
+        let layers = outgoing.layers.iter();
+        let mut blobs: Vec<_> = layers.filter(|blob| seen.insert(blob.digest)).collect();
         // Largest first: the tail of the run is then one small layer, not one big one.
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         let configs = outgoing.configs.iter().copied();
@@ -240,34 +245,28 @@ impl<'p> Giver<'p> {
         let meter = progress.begin(outgoing.label, Some(all.map(|blob| blob.size).sum()));
         let counts: Arc<Counts> = Arc::clone(uploader.counts());
         let mut shown = counts.done.load(Ordering::Relaxed);
+        let mut stopping = None;
         let mut tick = || {
             let done = counts.done.load(Ordering::Relaxed);
             meter.advance(done.saturating_sub(shown));
             shown = done;
-            !progress.cancelled()
+            !progress.cancelled() || self.ends_in_time(uploader, &mut stopping)
         };
-        let job = |blob: &Descriptor| -> Job<'_, (Digest, Given), Error> {
-            let descriptor = blob.clone();
-            let elsewhere = elsewhere.get(&blob.digest).cloned().unwrap_or_default();
-            Box::pin(async move {
-                let content = (outgoing.content)(&descriptor)?;
-                let digest = descriptor.digest;
-                let given = uploader.give(Blob {
-                    descriptor,
-                    content,
-                    elsewhere,
-                });
-                Ok((digest, given.await?))
-            })
+        let give = async |blob: &Descriptor| {
+            let content = (outgoing.content)(blob)?;
+            let given = uploader.give(Blob {
+                descriptor: blob.clone(),
+                content,
+                elsewhere: elsewhere.get(&blob.digest).cloned().unwrap_or_default(),
+            });
+            Ok::<_, Error>((blob.digest, given.await?))
         };
+        let at_once = self.options.concurrency.min(MAX_BLOBS_AT_ONCE);
         let mut given = Vec::new();
         // The config comes after the layers that it speaks of.
-        for jobs in [
-            blobs.into_iter().map(&job).collect::<Vec<_>>(),
-            configs.map(&job).collect(),
-        ] {
-            let all = together(jobs, self.options.concurrency, &mut tick);
-            match self.network.wait(progress, all)? {
+        for blobs in [blobs, configs.collect()] {
+            let all = together(blobs, at_once, give, &mut tick);
+            match self.network.wait_patiently(all)? {
                 Some(results) => given.extend(results),
                 None => return Err(store::Error::Interrupted.into()),
             }
@@ -278,5 +277,24 @@ impl<'p> Giver<'p> {
         };
         lost.extend(given.iter().filter(refused).map(|(digest, _)| *digest));
         Ok(given.into_iter().map(|(_, given)| given).collect())
+    }
+
+    /// The user wants to stop. Tells whether to wait for what is being sent: a registry may drop an
+    /// upload whose request is cut, with all that it has of it.
+    fn ends_in_time(&self, uploader: &Uploader, since: &mut Option<Instant>) -> bool {
+        uploader.begin_no_more();
+        let left = uploader.under_way();
+        let is_new = since.is_none();
+        let waited = since.get_or_insert_with(Instant::now).elapsed();
+        if left > 0 && is_new {
+            self.progress.status(
+                "stopping when the chunks on their way have arrived; once more stops at once",
+            );
+        } else if left > 0 && waited >= LONGEST_STOP {
+            self.progress.warn(
+                "not waited for any longer: what is cut now may have to be sent from its beginning",
+            );
+        }
+        left > 0 && waited < LONGEST_STOP
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{bounded::each, documents, name};
+use super::{documents, name};
 use crate::{
     digest::Digest,
     filter::Filter,
@@ -12,7 +12,7 @@ use crate::{
         list::{ListedKit, ProblemKind, Summary, size},
     },
     reference::Reference,
-    registry::{self, Repository},
+    registry::{self, Repository, each},
 };
 
 /// What a repository of a registry holds.

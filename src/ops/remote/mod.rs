@@ -1,6 +1,5 @@
 //! Kits in a registry: looked at and read without being fetched, listed, removed.
 
-mod bounded;
 pub mod list;
 pub mod remove;
 mod way;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{bounded::each, name};
+use super::name;
 use crate::{
     digest::Digest,
     ops::Error,
     reference::Reference,
-    registry::{self, Deletion, Repository},
+    registry::{self, Deletion, Repository, each},
 };
 
 /// Tags that are looked at to tell which go with a kit.

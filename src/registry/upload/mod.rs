@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -110,6 +110,19 @@ pub struct Uploader {
     habits: Mutex<Habits>,
     options: UploadOptions,
     counts: Arc<Counts>,
+    /// Whether no chunk may begin any more.
+    is_ending: AtomicBool,
+    /// Requests on their way that an upload loses much by if they are cut.
+    under_way: AtomicUsize,
+}
+
+/// A request that is better not cut.
+struct UnderWay<'u>(&'u AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Uploader {
@@ -132,6 +145,8 @@ impl Uploader {
             habits: Mutex::new(habits),
             options,
             counts: Arc::default(),
+            is_ending: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
             repository,
         }
     }
@@ -144,6 +159,26 @@ impl Uploader {
     /// Returns what is known of the registry.
     pub fn habits(&self) -> Habits {
         self.learned().clone()
+    }
+
+    /// Lets no further chunk begin: whoever would begin one waits until it is dropped.
+    pub fn begin_no_more(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns how many requests are on their way after which an upload is better off than if they
+    /// are cut.
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Begins such a request.
+    async fn begin(&self) -> UnderWay<'_> {
+        if self.is_ending.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(&self.under_way)
     }
 
     /// Makes sure that the repository has a blob.

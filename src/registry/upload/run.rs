@@ -166,7 +166,10 @@ impl Run<'_> {
 
     async fn chunk(&mut self, stand: &Stand, end: u64) -> Result<Next, Error> {
         let length = end - stand.offset;
+        let under_way = self.up.begin().await;
         let sent = self.up.patch(&self.source, stand, end, &self.best).await;
+        // Where it stands now is written down before anything else is waited for.
+        drop(under_way);
         let (next, told, status) = match sent {
             Ok(sent) => sent,
             Err(fault) => return self.mend(stand, length, true, fault).await,
@@ -203,10 +206,16 @@ impl Run<'_> {
     async fn close(&mut self, stand: &Stand) -> Result<Next, Error> {
         let (size, digest) = (self.blob.size, self.blob.digest);
         let length = size - stand.offset;
+        let under_way = match stand.offset {
+            0 => None,
+            _ => Some(self.up.begin().await),
+        };
         let closed = self
             .up
             .close(&self.source, stand, size, &digest, &self.best);
-        match closed.await {
+        let closed = closed.await;
+        drop(under_way);
+        match closed {
             Ok(()) => {}
             Err(fault) => return self.mend(stand, length, false, fault).await,
         }

@@ -239,3 +239,65 @@ fn an_upload_on_a_machine_that_is_no_more_starts_over() {
     registry.has_kit("team/net", "1.0");
     assert!(output.stderr.contains("it starts over"), "{output}");
 }
+
+/// Runs a push that is asked to stop when so many bytes have passed the relay.
+#[cfg(unix)]
+fn interrupted(kit: &Sandbox, relay: &Relay, signal: &str, bytes: u64, words: &[&str]) -> Output {
+    let all = ["push", "--plain-http", "--progress", "none"].into_iter();
+    let mut command = kit.command(all.chain(words.iter().copied()));
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut sent = 0;
+    while sent < bytes {
+        thread::sleep(Duration::from_millis(5));
+        sent += relay.sent();
+    }
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill")
+        .args([signal, &pid])
+        .status();
+    assert!(killed.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    relay.sent();
+    Output {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_within_a_request_a_real_registry_keeps_what_it_has() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let (kit, size) = (Sandbox::new(), 8 * MIB);
+    let relay = Relay::start(
+        &registry.host(),
+        Stop {
+            after: u64::MAX,
+            between_requests: true,
+        },
+    );
+    let name = format!("{}/team/net:1.0", relay.host());
+    pack_large(&kit, &name, usize::try_from(size).unwrap());
+    let slowly = [&*name, CHUNKS[0], CHUNKS[1], "--max-rate", "2MiB"];
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        // In the middle of a chunk, each time a new one.
+        let output = interrupted(&kit, &relay, signal, 2 * MIB + 500_000, &slowly).exits(code);
+        assert_eq!(output.stdout, "");
+        for words in [
+            "stopping when the chunks on their way have arrived",
+            "hint: the same command goes on from there",
+        ] {
+            assert_eq!(output.stderr.matches(words).count(), 1, "{output}");
+        }
+    }
+    let output = push(&kit, [&*name].into_iter().chain(CHUNKS)).exits(0);
+    let again = relay.sent();
+    assert!(again < 3 * MIB, "{again} of {size}");
+    assert!(output.stderr.contains("going on with"), "{output}");
+    let pulled = format!("{}/team/net:1.0", registry.host());
+    let _ = Sandbox::new().run(["pull", &pulled]).exits(0);
+}
