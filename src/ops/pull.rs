@@ -5,7 +5,8 @@ use std::{cell::RefCell, collections::HashSet, slice, sync::Arc};
 use super::{
     Error,
     chain::{self, ChainError, Child},
-    remote::{Remote, needs_registry},
+    kit,
+    remote::{Remote, needs_registry, registry_of},
     transfer::{Moved, Network, Transfer},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         self, Fetched, Repository,
         download::{self, Downloads},
     },
-    store::{Presence, Store, Trust, Writer},
+    store::{self, Presence, Store, Trust, Writer},
 };
 
 /// What is pulled.
@@ -87,6 +88,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let puller = Puller {
+        store,
         network,
         registries,
         options,
@@ -128,6 +130,7 @@ pub fn run(
 }
 
 struct Puller<'p> {
+    store: &'p Store,
     network: &'p Network,
     registries: &'p dyn Registries,
     options: &'p Options,
@@ -185,7 +188,9 @@ impl Puller<'_> {
         };
         let kits = RefCell::new(vec![kit]);
         let followed = chain::follow(child, &|parent| {
-            needs_registry(parent)?;
+            if registry_of(parent).is_none() {
+                return self.here(parent);
+            }
             remote.check_parent(first.as_ref(), parent)?;
             self.progress
                 .status(&format!("Pulling {parent}, its parent"));
@@ -196,7 +201,7 @@ impl Puller<'_> {
         });
         match followed {
             Ok(_) => {}
-            // It is on no registry: perhaps whoever made the kit has it, perhaps we do.
+            // It is on no registry, and not here: perhaps whoever made the kit has it.
             Err(Error::Chain(error)) if names_no_registry(&error) => {
                 if let ChainError::Unusable { parent, chain, .. } = *error {
                     self.progress.warn(&format!(
@@ -207,6 +212,21 @@ impl Puller<'_> {
             Err(error) => return Err(error),
         }
         Ok(kits.into_inner())
+    }
+
+    /// Finds a parent that no registry can have in the store.
+    fn here(&self, parent: &Reference) -> Result<(Descriptor, Kitfile), Error> {
+        match kit::look(self.store, parent, self.progress) {
+            Ok((descriptor, documents)) => {
+                self.progress
+                    .status(&format!("{parent}, its parent, is in the store"));
+                Ok((descriptor, documents.kitfile))
+            }
+            Err(Error::Store(store::Error::NotFound { .. })) => Err(Error::NoRegistry {
+                reference: parent.to_string(),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Brings the rest of a kit into the store, and names it.

@@ -112,6 +112,34 @@ warning: team/base:2 names no registry: that parent is not pulled ([HOST]/team/n
 }
 
 #[test]
+fn a_parent_without_a_registry_that_is_here_is_enough() {
+    let root = start(shelf(&[]));
+    let root_name = format!("{}/team/base:root", root.host());
+    let child = start(shelf(&[("1", "team/base:2")]));
+    let kit = Sandbox::new();
+    kit.file("docs.md", "words");
+    let kitfile = format!("model: {{path: '{root_name}'}}\ndocs: [{{path: docs.md}}]\n");
+    kit.file("Kitfile", kitfile);
+    kit.run(["pull", &root_name]).success();
+    kit.run(["pack", ".", "-t", "team/base:2"]).success();
+    kit.run(["remove", &root_name, "--yes"]).success();
+    let pull = ["pull", &*format!("{}/team/net:1", child.host())];
+    // What it is built on is brought, as far as the child may lead to it.
+    let output = kit.run(pull).exits(4);
+    assert!(
+        output
+            .stderr
+            .contains("team/base:2, its parent, is in the store"),
+        "{output}"
+    );
+    let host = root.host();
+    let output = kit.run(pull.into_iter().chain(["--allow-parent", &host]));
+    assert!(!output.stderr.contains("warning"), "{output}");
+    let _ = output.exits(0);
+    assert!(names(&kit).contains(&root_name));
+}
+
+#[test]
 fn a_parent_that_is_not_there_keeps_the_kit_out_too() {
     let registry = TwoWay::start(&[("1", "2")]);
     let kit = Sandbox::new();
