@@ -15,7 +15,7 @@ use crate::{
     ops::{
         Error,
         pull::Registries,
-        push::{self, Giver, Outgoing, Pushed},
+        push::{self, Outgoing, Pushed, Pusher},
         reuse::Reuse,
         supply::Flow,
         transfer::Network,
@@ -98,11 +98,20 @@ pub fn send(
             }),
         }
     };
-    let mut giver = Giver::new(way.network, way.registries, way.options.clone(), progress);
+    let options_of_push = way.options.clone();
+    let mut pusher = Pusher::new(
+        way.store,
+        way.network,
+        way.registries,
+        options_of_push,
+        progress,
+    );
     let mut pushed: Vec<Pushed> = Vec::new();
     for targets in by_repository(&options.names) {
         let repository = targets[0].repository();
-        check_parents(options, repository, &mut giver, progress)?;
+        // As far as they are here: whoever pulls the kit needs them, too.
+        let registry = repository.and_then(reference::Repository::registry);
+        pusher.parents_from(&targets[0], &prepared.kitfile, registry)?;
         let outgoing = Outgoing {
             called: targets[0].to_string(),
             label: "Pushing",
@@ -130,7 +139,7 @@ pub fn send(
                 None => Ok(push::Elsewhere::new()),
             },
         };
-        let outcome = giver.give(&outgoing, &targets);
+        let outcome = pusher.giver.give(&outgoing, &targets);
         pushed.push(Pushed {
             digest: manifest.digest,
             image: image.as_ref().map(|image| image.descriptor.digest),
@@ -151,37 +160,6 @@ fn earlier(pushed: &[Pushed], target: &reference::Repository) -> Vec<String> {
     done.filter(|it| it.registry() == target.registry())
         .map(|it| it.path().to_owned())
         .collect()
-}
-
-/// Says which of the kits above this one the registry of `target` lacks: they are not sent.
-fn check_parents(
-    options: &Options,
-    target: Option<&reference::Repository>,
-    giver: &mut Giver<'_>,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let registry = target.and_then(reference::Repository::registry);
-    for parent in &options.parents {
-        let reference = &parent.reference;
-        let name = reference.repository();
-        let Some(name) = name.filter(|name| name.registry() == registry) else {
-            progress.warn(&format!(
-                "the kit takes its model from {reference}, which is not in its registry"
-            ));
-            continue;
-        };
-        let uploader = giver.uploader(name)?;
-        let wanted = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => digest.to_string(),
-            (None, tag) => tag.unwrap_or(Reference::LATEST).to_owned(),
-        };
-        if giver.wait(uploader.find(&wanted))?.is_none() {
-            progress.warn(&format!(
-                "its parent {reference} is not in the registry: `kit push {reference}`"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Returns names in groups of the same repository.

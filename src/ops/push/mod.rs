@@ -78,7 +78,7 @@ pub struct Pushed {
 /// Pushes kits. What it learns of a registry with one it knows for the next.
 pub struct Pusher<'p> {
     store: &'p Store,
-    giver: Giver<'p>,
+    pub(super) giver: Giver<'p>,
     compat: bool,
     progress: &'p dyn Progress,
 }
@@ -114,7 +114,7 @@ impl<'p> Pusher<'p> {
         let target = kit.targets.first().and_then(Reference::repository);
         let registry = target.and_then(reference::Repository::registry);
         Ok(Report {
-            parents: self.parents(kit, registry)?,
+            parents: self.parents(&kit.source, registry)?,
             kit: self.one(kit)?,
         })
     }

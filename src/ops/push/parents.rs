@@ -3,6 +3,7 @@
 use super::{Kit, Pushed, Pusher, image};
 use crate::{
     digest::Digest,
+    kitfile::Kitfile,
     oci::Descriptor,
     ops::{Error, chain, kit},
     reference::{self, Reference},
@@ -17,21 +18,38 @@ struct Parent {
 }
 
 impl Pusher<'_> {
-    /// Makes sure that the registry has the kits that `kit` takes its model from, the farthest
-    /// first. What is there is left as it is. What cannot be pushed, because it belongs to another
-    /// registry or is not here, is said.
+    /// Makes sure that the registry has the kits above the stored kit `source`, see
+    /// [`Self::parents_from`].
     pub(super) fn parents(
         &mut self,
-        kit: &Kit,
+        source: &Reference,
+        registry: Option<&str>,
+    ) -> Result<Vec<Pushed>, Error> {
+        let kitfile = match kit::look(self.store, source, self.progress) {
+            Ok((_, documents)) => documents.kitfile,
+            Err(error @ Error::Store(_)) => return Err(error),
+            // What cannot be read as a kit has no parents, and can be pushed as well.
+            Err(_) => return Ok(Vec::new()),
+        };
+        self.parents_from(source, &kitfile, registry)
+    }
+
+    /// Makes sure that the registry has the kits that a kit takes its model from, the farthest
+    /// first. What is there is left as it is. What cannot be pushed, because it belongs to another
+    /// registry or is not here, is said. `source` is what the kit is called.
+    pub(in crate::ops) fn parents_from(
+        &mut self,
+        source: &Reference,
+        kitfile: &Kitfile,
         registry: Option<&str>,
     ) -> Result<Vec<Pushed>, Error> {
         let mut pushed = Vec::new();
-        for parent in self.find_parents(&kit.source)?.into_iter().rev() {
+        for parent in self.find_parents(kitfile)?.into_iter().rev() {
             let name = parent.reference.repository();
             let Some(name) = name.filter(|name| name.registry().is_some()) else {
                 self.progress.warn(&format!(
-                    "{} takes its model from {}, which names no registry: who pulls it will not find that",
-                    kit.source, parent.reference
+                    "{source} takes its model from {}, which names no registry: who pulls it will not find that",
+                    parent.reference
                 ));
                 continue;
             };
@@ -105,16 +123,12 @@ impl Pusher<'_> {
         Ok(())
     }
 
-    /// Returns the kits above `source` as far as the store knows them, the nearest first.
-    fn find_parents(&self, source: &Reference) -> Result<Vec<Parent>, Error> {
-        let mut kitfile = match kit::look(self.store, source, self.progress) {
-            Ok((_, documents)) => documents.kitfile,
-            Err(error @ Error::Store(_)) => return Err(error),
-            // What cannot be read as a kit has no parents, and can be pushed as well.
-            Err(_) => return Ok(Vec::new()),
-        };
+    /// Returns the kits above one with this Kitfile as far as the store knows them, the nearest
+    /// first.
+    fn find_parents(&self, kitfile: &Kitfile) -> Result<Vec<Parent>, Error> {
+        let mut next = chain::parent_of(kitfile);
         let mut found: Vec<Parent> = Vec::new();
-        while let Some(reference) = chain::parent_of(&kitfile) {
+        while let Some(reference) = next.take() {
             let is_known = found.iter().any(|it| it.reference == reference);
             // Neither was packed here; a pull says what is wrong with it.
             if is_known || found.len() == chain::MAX_PARENTS {
@@ -122,7 +136,7 @@ impl Pusher<'_> {
             }
             match kit::look(self.store, &reference, self.progress) {
                 Ok((descriptor, documents)) => {
-                    kitfile = documents.kitfile;
+                    next = chain::parent_of(&documents.kitfile);
                     found.push(Parent {
                         reference,
                         here: Some(descriptor),
@@ -133,7 +147,6 @@ impl Pusher<'_> {
                         reference,
                         here: None,
                     });
-                    break;
                 }
                 Err(error) => return Err(error),
             }
