@@ -1,6 +1,8 @@
 //! Takes a kit, or the wanted part of it, out into a directory.
 
 use std::{
+    collections::HashSet,
+    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,6 +24,7 @@ use crate::{
     },
     filter::{Filter, PathGlobs, Type},
     kitfile::Section,
+    platform,
     progress::Progress,
     reference::Reference,
     registry,
@@ -100,6 +103,9 @@ pub fn run(
             return Err(no_file(kit)); // Before there is a target for nothing.
         }
     }
+    if options.globs.is_everything() {
+        check_space(&selection, &options.target)?;
+    }
     let mut unpack = Unpack::begin(
         &options.target,
         unpack::Options {
@@ -176,6 +182,48 @@ pub fn run(
         kitfile: selection.kitfile,
         layers: selection.layers.into_iter().map(|it| it.layer).collect(),
     })
+}
+
+/// Fails, before anything large is fetched, if there is no room for what is to come. What is in the
+/// target may be what is to come: it needs no other room.
+fn check_space(selection: &Selection<'_>, target: &Path) -> Result<(), Error> {
+    if !selection.layers.iter().any(Wanted::is_far) {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    let layers = selection.layers.iter().map(|wanted| &wanted.layer);
+    let layers = layers.filter(|layer| seen.insert(layer.descriptor.digest));
+    let sizes = layers.map(|layer| layer.plain_size().unwrap_or(layer.descriptor.size));
+    let need = sizes.fold(0_u64, u64::saturating_add);
+    let absolute = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+    // Of a folder that is not there the one above it counts, which will hold it.
+    let nearest = absolute.ancestors().find(|above| above.is_dir());
+    let have = nearest.and_then(platform::free_space);
+    match have.filter(|have| *have < need) {
+        Some(have) if have.saturating_add(bytes_below(&absolute)) < need => Err(Error::NoSpace {
+            path: target.to_owned(),
+            need,
+            have,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Returns how many bytes the files below a folder have.
+fn bytes_below(folder: &Path) -> u64 {
+    let mut bytes = 0_u64;
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        // What cannot be read does not count.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => open.push(entry.path()),
+                Ok(found) if found.is_file() => bytes = bytes.saturating_add(found.len()),
+                _ => {}
+            }
+        }
+    }
+    bytes
 }
 
 fn no_file(kit: &Kit) -> Error {

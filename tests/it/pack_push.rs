@@ -344,6 +344,31 @@ fn a_kit_larger_than_the_disk_of_home_and_temporary_files_is_packed_into_a_regis
 }
 
 #[test]
+fn a_kit_is_unpacked_out_of_a_registry_where_there_is_just_room_for_it_and_again() {
+    let Some(registry) = RealRegistry::start(&Setup::default()) else {
+        return;
+    };
+    let mut kit = Sandbox::new();
+    kit.find_kit();
+    tree(&kit, 1000);
+    let model = fs::File::create(kit.path("src/model.bin")).unwrap();
+    model.set_len(20 * MIB).unwrap();
+    let name = format!("{}/team/net:1.0", registry.host());
+    let script = format!(
+        "kit pack src -t {name} --push --no-store
+         kit unpack {name} -d small/out
+         kit unpack {name} -d small/out
+         ! kit unpack {name} -d small/other
+         test ! -e small/other"
+    );
+    let Some(command) = with_small_disk(&kit, 24, &script) else {
+        return;
+    };
+    let output = kit.finish(command, b"").exits(0);
+    assert!(output.stderr.contains(" are to come"), "{output}");
+}
+
+#[test]
 fn no_command_needs_room_for_temporary_files() {
     let Some(registry) = RealRegistry::start(&Setup::default()) else {
         return;

@@ -15,7 +15,7 @@ use snapbox::{assert_data_eq, str};
 
 use super::{MIB, asked, check_store, name, names, noise, pull, registry};
 use crate::support::{
-    Sandbox, digest,
+    Sandbox,
     fake::{Answer, Fake, Recorded, Shelf, asked_blob},
     kits,
 };
@@ -171,7 +171,6 @@ fn a_kit_that_does_not_fit_is_refused_before_its_first_byte() {
     let mut shelf = Shelf::with_model(b"small");
     let manifest = shelf.digest("1");
     let mut changed: Value = shelf.manifest(&manifest);
-    changed["layers"][0]["digest"] = json!(digest(b"never made"));
     changed["layers"][0]["size"] = json!(1_u64 << 50);
     shelf.put(
         "1",
@@ -180,16 +179,19 @@ fn a_kit_that_does_not_fit_is_refused_before_its_first_byte() {
     );
     let registry = registry(&shelf, |_, answer| answer);
     let kit = Sandbox::new();
-    let output = pull(&kit, &registry, [""; 0]).exits(9);
-    assert!(
-        output.stderr.contains(" bytes left, and 11258999068"),
-        "{output}"
-    );
-    assert!(output.stderr.contains("hint: free "), "{output}");
-    let blobs = registry.requests();
-    let blobs = blobs.iter().filter_map(asked_blob).count();
-    assert_eq!(blobs, 1, "the config and nothing else");
+    for (command, asked_before) in [("pull", 1), ("unpack", 2)] {
+        let output = kit.run([command, &name(&registry)]).exits(9);
+        assert!(
+            output.stderr.contains(" bytes left, and 11258999068"),
+            "{output}"
+        );
+        assert!(output.stderr.contains("hint: free "), "{output}");
+        let blobs = registry.requests();
+        let blobs = blobs.iter().filter_map(asked_blob).count();
+        assert_eq!(blobs, asked_before, "the config and nothing else");
+    }
     assert!(names(&kit).is_empty());
+    assert_eq!(std::fs::read_dir(kit.path(".")).unwrap().count(), 0);
 }
 
 #[test]
