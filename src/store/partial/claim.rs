@@ -20,7 +20,7 @@ use super::{
         lock::{self, Kind, Wait},
         writer::{Presence, Trust},
     },
-    BUFFER, Fate, Partial, Shared, index,
+    BUFFER, Fate, Hashed, Partial, Shared, index,
     record::{self, Header},
     remove,
     sum::Sum,
@@ -196,7 +196,6 @@ fn resume<'w>(
     if shared.pieces() < 2 {
         return Ok(partial); // Nothing to resume, and nothing to note.
     }
-    partial.start();
     let header = Header {
         digest: *digest,
         size,
@@ -206,6 +205,7 @@ fn resume<'w>(
     let claimed = record::read(&partial.notes, &header, shared.pieces());
     let mut right = BTreeMap::new();
     let mut buffer = vec![0; BUFFER];
+    let mut hashed = Hashed::default();
     for (number, sum) in claimed {
         if writer.progress().cancelled() {
             partial.fate = Fate::Left; // The side file is still that of the earlier run.
@@ -216,10 +216,23 @@ fn resume<'w>(
             continue;
         }
         let mut found = Sum::new();
-        let read = shared.read(range.clone(), &mut buffer, |bytes| found.update(bytes));
+        // What is in its turn is hashed at once: it need not be read a second time.
+        let mut hasher = (number == hashed.pieces).then(|| hashed.hasher.clone());
+        let read = shared.read(range.clone(), &mut buffer, |bytes| {
+            found.update(bytes);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(bytes);
+            }
+        });
         // A place on the disk that cannot be read is written again.
         if read.is_err() || found.finish() != sum {
             continue;
+        }
+        if let Some(hasher) = hasher {
+            hashed = Hashed {
+                hasher,
+                pieces: number + 1,
+            };
         }
         right.insert(number, sum);
         let bytes = range.end - range.start;
@@ -234,5 +247,6 @@ fn resume<'w>(
         partial.fate = Fate::Left; // A full disk, perhaps: the earlier side file is as good.
     }
     super::lock(&shared.state).record = Some(record?);
+    partial.start(hashed);
     Ok(partial)
 }

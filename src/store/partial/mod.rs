@@ -109,6 +109,13 @@ enum Fate {
     Left,
 }
 
+/// The hash of the first pieces.
+#[derive(Default)]
+struct Hashed {
+    hasher: Hasher,
+    pieces: u64,
+}
+
 /// What the threads share that write and the one that hashes.
 struct Shared {
     file: File,
@@ -259,12 +266,13 @@ impl Shared {
         }
     }
 
-    /// Hashes all pieces in order, each as soon as it is there; `None` if the rest will not come.
-    fn hash_in_order(&self) -> io::Result<Option<Digest>> {
-        let mut hasher = Hasher::new();
+    /// Hashes the pieces after those that are `hashed` in order, each as soon as it is there; `None`
+    /// if the rest will not come.
+    fn hash_in_order(&self, hashed: Hashed) -> io::Result<Option<Digest>> {
+        let Hashed { mut hasher, pieces } = hashed;
         let mut buffer = vec![0; BUFFER];
-        let mut sent = 0;
-        for number in 0..self.pieces() {
+        let mut sent = pieces * self.piece;
+        for number in pieces..self.pieces() {
             let mut state = lock(&self.state);
             while !state.done[index(number)] {
                 if state.is_closing {
@@ -298,12 +306,11 @@ fn index(number: u64) -> usize {
 
 impl Partial<'_> {
     /// Begins the thread that hashes what is there. Without one commit does it.
-    fn start(&mut self) {
-        if self.shared.pieces() > 1 {
-            let shared = Arc::clone(&self.shared);
-            let thread = thread::Builder::new().name("hash".to_owned());
-            self.hashing = thread.spawn(move || shared.hash_in_order()).ok();
-        }
+    fn start(&mut self, hashed: Hashed) {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("hash".to_owned());
+        let hashing = thread.spawn(move || shared.hash_in_order(hashed));
+        self.hashing = hashing.ok();
     }
 
     /// Returns the digest the blob must have.
@@ -423,7 +430,7 @@ impl Partial<'_> {
     fn whole(&mut self) -> Result<Digest, Error> {
         let hashed = self.hashing.take().and_then(|thread| thread.join().ok());
         // Without a thread it is all done here.
-        let hashed = hashed.unwrap_or_else(|| self.shared.hash_in_order());
+        let hashed = hashed.unwrap_or_else(|| self.shared.hash_in_order(Hashed::default()));
         let digest = hashed.map_err(Error::io("read", &self.path))?;
         Ok(digest.expect("all pieces are there and the partial is not dropped"))
     }
