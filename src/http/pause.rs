@@ -43,6 +43,39 @@ impl Pauses {
 }
 
 impl Client {
+    /// Asks for a document until it came whole. `ask` returns an error of its own for one that broke
+    /// off; it is asked again as often as for an answer that did not begin.
+    pub async fn until_whole<T, E: From<Error>>(
+        &self,
+        ask: impl AsyncFn() -> Result<Result<T, Error>, E>,
+    ) -> Result<T, E> {
+        let mut failed = 0;
+        loop {
+            let error = match ask().await? {
+                Ok(document) => return Ok(document),
+                Err(error) => error,
+            };
+            failed += 1;
+            if !self.ask_again(&error, failed).await {
+                return Err(error.into());
+            }
+        }
+    }
+
+    /// Decides about an answer that broke off with `error` and is of no use in part: waits, and
+    /// returns true if it is to be asked for again. `failed` counts from 1.
+    pub async fn ask_again(&self, error: &Error, failed: u32) -> bool {
+        let jitter = self.clock().jitter();
+        let Some(wait) = self.policy().after_error(error, failed, jitter) else {
+            return false;
+        };
+        let seconds = wait.as_secs_f64();
+        self.observer()
+            .waiting(format_args!("{error}; trying again in {seconds:.1} s"));
+        self.clock().sleep(wait).await;
+        true
+    }
+
     /// Decides about a transfer that broke off with `error`: waits, and returns true if it is to
     /// be taken up again. `failed` counts how often it broke off without getting anywhere, from 1;
     /// 0 is for one that did, which goes on at once.

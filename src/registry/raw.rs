@@ -3,7 +3,7 @@
 use super::{Action, Error, Repository, manifests::bare, repository::header};
 use crate::{
     digest::Digest,
-    http::Request,
+    http::{self, Request},
     oci::{Descriptor, Manifest},
 };
 
@@ -26,6 +26,13 @@ impl Repository {
     /// Fetches the manifest that a tag or digest names, whatever it is of. Its digest is computed
     /// here; it must be the one that was asked for and the one that the registry says.
     pub async fn raw_manifest(&self, reference: &str) -> Result<Raw, Error> {
+        let client = self.registry().client();
+        let ask = async || self.raw_manifest_once(reference).await;
+        client.until_whole(ask).await
+    }
+
+    /// Does that once, with an error of its own for what broke off.
+    async fn raw_manifest_once(&self, reference: &str) -> Result<Result<Raw, http::Error>, Error> {
         let make = |url| Request::get(url).header("accept", ACCEPT);
         let path = format!("manifests/{reference}");
         let response = self.request(Action::Pull, &path, &make).await?;
@@ -37,7 +44,10 @@ impl Repository {
         let peer = response.peer().to_string();
         let said = header(&response, "docker-content-digest");
         let content_type = header(&response, "content-type").unwrap_or_default();
-        let bytes = response.document(Manifest::MAX_LEN).await?;
+        let bytes = match response.document(Manifest::MAX_LEN).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
         let actual = Digest::of(&bytes);
         let asked = reference.parse().ok();
         let announced = said.and_then(|said| said.parse().ok());
@@ -50,9 +60,9 @@ impl Repository {
                 });
             }
         }
-        Ok(Raw {
+        Ok(Ok(Raw {
             descriptor: Descriptor::of(bare(&content_type), &bytes),
             bytes,
-        })
+        }))
     }
 }

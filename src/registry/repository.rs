@@ -1,8 +1,9 @@
 //! One repository of a registry: its manifests and blobs, looked at and fetched.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::{
     Registry,
@@ -11,9 +12,12 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    http::{self, Authorization, Reason, Request, Response, Url},
+    http::{self, Authorization, Reason, Request, Response, Url, limits::DOCUMENT},
     oci::Descriptor,
 };
+
+/// A document that comes with fewer bytes a second is given up.
+const SLOWEST: u64 = 16 << 10;
 
 /// What is to be done in a repository: what a token must allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,12 +169,35 @@ impl Repository {
             let peer = self.registry.name().to_owned();
             return Err(http::Error::TooLarge { peer, limit }.into());
         }
+        let ask = async || self.document_once(blob).await;
+        self.registry.client().until_whole(ask).await
+    }
+
+    /// Does that once, with an error of its own for what broke off.
+    async fn document_once(
+        &self,
+        blob: &Descriptor,
+    ) -> Result<Result<Vec<u8>, http::Error>, Error> {
         let mut body = self.blob(blob, 0..blob.size, None).await?;
         let peer = body.peer();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
+        let reading = async {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = body.next().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(bytes)
+        };
+        // Who sends a byte now and then is never silent.
+        let longest = DOCUMENT + Duration::from_secs(blob.size / SLOWEST);
+        let read = timeout(longest, reading).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(Error::Http(error @ http::Error::Unreachable { .. }))) => {
+                return Ok(Err(error));
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Ok(Err(body.broken(Reason::Silent(longest)))),
+        };
         let actual = Digest::of(&bytes);
         if actual != blob.digest {
             return Err(Error::WrongContent {
@@ -179,7 +206,7 @@ impl Repository {
                 actual,
             });
         }
-        Ok(bytes)
+        Ok(Ok(bytes))
     }
 
     /// Asks for a part of a blob, or for all of it. `at` is where an earlier answer came from

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
@@ -39,7 +40,8 @@ impl Token {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// A number; but it is not worth failing for.
+    expires_in: Option<Value>,
 }
 
 /// Decides whether a token server may be asked, and with a login.
@@ -122,15 +124,25 @@ pub(super) async fn fetch(
             Request::get(url)
         }
     };
-    let response = client
-        .send(&request.header("accept", "application/json"))
-        .await?;
-    let peer = response.peer().to_string();
-    if response.status() != 200 {
-        return Err(refusal(response, credential).await);
+    let request = request.header("accept", "application/json");
+    // A token that was given for another may have ended that one.
+    let is_repeatable = !matches!(credential, Some(Credential::Identity(_)));
+    let mut failed = 0;
+    loop {
+        let response = client.send(&request).await?;
+        let peer = response.peer().to_string();
+        if response.status() != 200 {
+            return Err(refusal(response, credential).await);
+        }
+        let error = match response.document(MAX_TOKEN_BODY).await {
+            Ok(body) => return read(&body).ok_or(Error::NoToken { peer }),
+            Err(error) => error,
+        };
+        failed += 1;
+        if !is_repeatable || !client.ask_again(&error, failed).await {
+            return Err(error.into());
+        }
     }
-    let body = response.document(MAX_TOKEN_BODY).await?;
-    read(&body).ok_or(Error::NoToken { peer })
 }
 
 /// Reads a token server's answer.
@@ -141,6 +153,7 @@ fn read(body: &[u8]) -> Option<Token> {
     // Nothing lasts longer than a day without being asked for again; zero means the default.
     let life = answer
         .expires_in
+        .and_then(|life| life.as_u64().or_else(|| life.as_str()?.parse().ok()))
         .filter(|life| *life > 0)
         .unwrap_or(DEFAULT_LIFE)
         .min(86_400);
@@ -292,6 +305,10 @@ mod tests {
             (r#"{"access_token":"a","expires_in":5}"#, 4),
             (r#"{"token":"","access_token":"a","expires_in":300}"#, 270),
             (r#"{"token":"a","expires_in":0}"#, 54),
+            (r#"{"token":"a","expires_in":-1}"#, 54),
+            (r#"{"token":"a","expires_in":1.5}"#, 54),
+            (r#"{"token":"a","expires_in":[]}"#, 54),
+            (r#"{"token":"a","expires_in":"300"}"#, 270),
             (r#"{"token":"a","expires_in":18446744073709551615}"#, 77_760),
         ] {
             let token = read(body.as_bytes()).unwrap();

@@ -36,6 +36,29 @@ fn a_connection_that_is_cut_again_and_again_costs_next_to_nothing() {
 }
 
 #[test]
+fn documents_that_break_off_are_asked_for_again() {
+    let shelf = Shelf::with_model(b"weights");
+    let (manifest, config) = (shelf.digest("1"), config_digest(&shelf));
+    for document in ["/manifests/1".to_owned(), format!("/blobs/{config}")] {
+        let (answers, cut) = (shelf.clone(), AtomicUsize::new(0));
+        let wanted = document.clone();
+        let registry = Fake::start(move |request| {
+            let answer = answers.answer(request);
+            let hits = request.path().ends_with(&wanted) && request.method == "GET";
+            match hits.then(|| cut.fetch_add(1, Ordering::SeqCst)) {
+                Some(0 | 1) => answer.cut(20),
+                _ => answer,
+            }
+        });
+        let kit = Sandbox::new();
+        let output = pull(&kit, &registry, [""; 0]).exits(0);
+        assert_eq!(output.stderr.matches("trying again").count(), 2, "{output}");
+        assert!(output.stdout.contains(&manifest), "{output}");
+        check_store(&kit, &shelf);
+    }
+}
+
+#[test]
 fn a_registry_that_gives_no_parts_may_break_off_too() {
     let shelf = Shelf::with_model(&noise(6 * MIB, 2));
     let (large, blob) = shelf.largest();
@@ -79,6 +102,11 @@ fn a_pull_that_is_killed_half_way_fetches_the_other_half() {
         total - config(&shelf),
         "{report}"
     );
+}
+
+fn config_digest(shelf: &Shelf) -> String {
+    let manifest = shelf.manifest(&shelf.digest("1"));
+    manifest["config"]["digest"].as_str().unwrap().to_owned()
 }
 
 fn config(shelf: &Shelf) -> u64 {
