@@ -290,7 +290,7 @@ pub enum ListProblem {
         /// The limit.
         limit: usize,
     },
-    /// It has more tags than are read.
+    /// It has more entries than are read.
     TooMany {
         /// The limit.
         limit: usize,
@@ -305,7 +305,7 @@ impl fmt::Display for ListProblem {
             Self::Elsewhere { host } => write!(f, "goes on at {host}, which is another host"),
             Self::Circle => f.write_str("leads back to a page that was read already"),
             Self::TooLong { limit } => write!(f, "has more than {limit} pages"),
-            Self::TooMany { limit } => write!(f, "has more than {limit} tags"),
+            Self::TooMany { limit } => write!(f, "has more than {limit} entries"),
         }
     }
 }

@@ -43,20 +43,25 @@ impl Pages {
         Some(path)
     }
 
-    /// Looks in the page of the repository `path` where the list goes on.
-    pub(super) fn turn(&mut self, page: &Response, path: &str) -> Result<(), ListProblem> {
+    /// Returns the query of the page behind `page`, as that tells it; `repository` is its path.
+    pub(super) fn after(
+        &self,
+        page: &Response,
+        repository: &str,
+    ) -> Result<Option<String>, ListProblem> {
         let links = page.headers("link");
         if links.iter().map(|link| link.len()).sum::<usize>() > MAX_LINK {
             return Err(ListProblem::Link);
         }
-        let list = format!("{path}/{}", self.list);
-        match next_query(&links, page.peer(), &list)? {
-            Some(query) => self.go_on(query),
-            None => Ok(()),
-        }
+        let list = format!("{repository}/{}", self.list);
+        next_query(&links, page.peer(), &list)
     }
 
-    fn go_on(&mut self, query: String) -> Result<(), ListProblem> {
+    /// Goes on to the page with that query, once the one before was read; `None` ends the list.
+    pub(super) fn turn(&mut self, query: Option<String>) -> Result<(), ListProblem> {
+        let Some(query) = query else {
+            return Ok(());
+        };
         if self.asked.contains(&query) {
             return Err(ListProblem::Circle);
         }
@@ -174,6 +179,8 @@ mod tests {
         for link in [
             "https://evil.example/v2/team/net/tags/list?last=b",
             "//evil.example/v2/team/net/tags/list?last=b",
+            "/\\evil.example/v2/team/net/tags/list?last=b",
+            "/\t/evil.example/v2/team/net/tags/list?last=b",
             "http://r.example/v2/team/net/tags/list?last=b",
             "https://r.example:444/v2/team/net/tags/list?last=b",
             "file:///etc/passwd?last=b",
@@ -191,12 +198,12 @@ mod tests {
     fn a_list_is_read_page_after_page_and_never_in_a_circle() {
         let mut pages = Pages::new("tags/list", Some(2), 3);
         assert_eq!(pages.next().as_deref(), Some("tags/list?n=2"));
-        assert_eq!(pages.go_on("last=b".to_owned()), Ok(()));
+        assert_eq!(pages.turn(Some("last=b".to_owned())), Ok(()));
         assert_eq!(pages.next().as_deref(), Some("tags/list?last=b"));
-        assert_eq!(pages.go_on("n=2".to_owned()), Err(ListProblem::Circle));
-        assert_eq!(pages.go_on("last=c".to_owned()), Ok(()));
+        assert_eq!(pages.turn(Some("n=2".to_owned())), Err(ListProblem::Circle));
+        assert_eq!(pages.turn(Some("last=c".to_owned())), Ok(()));
         assert!(pages.next().is_some());
-        let more = pages.go_on("last=d".to_owned());
+        let more = pages.turn(Some("last=d".to_owned()));
         assert_eq!(more, Err(ListProblem::TooLong { limit: 3 }));
         assert_eq!(pages.next(), None);
         let mut whole = Pages::new("referrers/x", None, 3);

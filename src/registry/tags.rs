@@ -8,7 +8,7 @@ use super::{
     Error, Repository, error::ListProblem, pages::Pages, repository::Action, session::said,
 };
 use crate::{
-    http::{Request, Response},
+    http::{self, Request, Response},
     reference,
 };
 
@@ -20,6 +20,11 @@ pub const MAX_TAGS: usize = 100_000;
 pub const MAX_TAGS_BODY: usize = 16 << 20;
 /// Tags on a page, if the registry cares.
 const PAGE: usize = 1_000;
+/// Characters of what can be no tag that are kept of it, one more than any tag has.
+const SHOWN: usize = 129;
+
+/// Tags, and the query of the next page.
+type TagsPage = (Vec<String>, Option<String>);
 
 /// The tags of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,17 +43,22 @@ impl Repository {
         let mut dropped = BTreeSet::new();
         let mut pages = Pages::new("tags/list", Some(PAGE), MAX_TAG_PAGES);
         while let Some(path) = pages.next() {
-            for tag in self.tags_page(&path, &mut pages).await? {
-                let list = if reference::is_tag(&tag) {
-                    &mut names
+            let client = self.registry().client();
+            let page = client.until_whole(async || self.tags_page(&path, &pages).await);
+            let (page, next) = page.await?;
+            for tag in page {
+                if reference::is_tag(&tag) {
+                    names.insert(tag);
                 } else {
-                    &mut dropped
-                };
-                list.insert(tag);
+                    // They are only shown, and each may be as long as a page.
+                    dropped.insert(tag.chars().take(SHOWN).collect());
+                }
             }
             if names.len() + dropped.len() > MAX_TAGS {
                 return Err(self.bad_tags(ListProblem::TooMany { limit: MAX_TAGS }));
             }
+            let turned = pages.turn(next);
+            turned.map_err(|problem| self.bad_tags(problem))?;
         }
         Ok(Tags {
             names: names.into_iter().collect(),
@@ -56,21 +66,27 @@ impl Repository {
         })
     }
 
-    /// Returns the tags on one page.
-    async fn tags_page(&self, path: &str, pages: &mut Pages) -> Result<Vec<String>, Error> {
+    /// Returns what is on one page; an error of its own if the page broke off.
+    async fn tags_page(
+        &self,
+        path: &str,
+        pages: &Pages,
+    ) -> Result<Result<TagsPage, http::Error>, Error> {
         let response = self.request(Action::Pull, path, &Request::get).await?;
         match response.status() {
             200 => {}
             404 => return Err(self.unknown(response).await),
             _ => return Err(self.unexpected(response).await),
         }
-        pages
-            .turn(&response, self.path())
-            .map_err(|problem| self.bad_tags(problem))?;
-        let body = response.document(MAX_TAGS_BODY).await?;
+        let next = pages.after(&response, self.path());
+        let next = next.map_err(|problem| self.bad_tags(problem))?;
+        let body = match response.document(MAX_TAGS_BODY).await {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
         let page: Page =
             serde_json::from_slice(&body).map_err(|_| self.bad_tags(ListProblem::Form))?;
-        Ok(page.tags.unwrap_or_default())
+        Ok(Ok((page.tags.unwrap_or_default(), next)))
     }
 
     async fn unknown(&self, response: Response) -> Error {

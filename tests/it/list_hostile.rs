@@ -162,7 +162,7 @@ fn a_list_of_tags_without_end_is_given_up() {
     let name = format!("{}/team/net", many.host());
     let output = kit.run(["list", &name]).exits(9);
     assert!(
-        output.stderr.contains("has more than 100000 tags"),
+        output.stderr.contains("has more than 100000 entries"),
         "{output}"
     );
     let huge = Fake::start(|_| Answer::new(200).large(17 << 20));

@@ -222,3 +222,37 @@ fn a_registry_that_keeps_lists_gets_no_tag_for_them() {
     let tag = format!("/manifests/{}", subject.replace(':', "-"));
     assert!(!puts.iter().any(|it| it.ends_with(&tag)), "{puts:?}");
 }
+
+#[test]
+fn lists_of_referrers_that_never_end_or_lead_elsewhere_are_refused() {
+    let subject = artifact(&digest(b"nothing"), 7, "test/kit");
+    for (link, words) in [
+        ("?page=1", "leads back to a page that was read already"),
+        ("/\\other.example/v2/x?page=2", "http://other.example"),
+        ("/\t/other.example/v2/x?page=2", "http://other.example"),
+        (
+            "/v2/team/other/tags/list?page=2",
+            "does not say where it goes on",
+        ),
+    ] {
+        let document = subject.clone();
+        let source = Fake::start(move |request| {
+            let ok =
+                |kind: &str, text: &str| Answer::new(200).header("Content-Type", kind).body(text);
+            if request.path().contains("/referrers/") {
+                return ok(INDEX, r#"{"schemaVersion":2,"manifests":[]}"#)
+                    .header("Link", format!("<{link}>; rel=next"));
+            }
+            match request.path() {
+                path if path.ends_with("/manifests/1") => ok(MANIFEST, &document),
+                path if path.contains("/blobs/") => ok("text/plain", "{}"),
+                _ => Answer::new(404).body("{}"),
+            }
+        });
+        let name = format!("{}/team/net:1", source.host());
+        let kit = Sandbox::new();
+        let output = copy(&kit, ["--plain-http", "--with-referrers", &name, "oci:out"]);
+        let output = output.exits(6);
+        assert!(output.stderr.contains(words), "{output}");
+    }
+}

@@ -60,6 +60,11 @@ impl Checks {
         lock(&self.faults).extend(shown);
     }
 
+    /// Notes what went wrong beside single requests.
+    pub(crate) fn fault(&self, text: &str) {
+        lock(&self.faults).push(text.to_owned());
+    }
+
     /// Notes what an answer hands out, and what it says.
     pub(crate) fn answer(&self, asked: &Asked<'_>, status: u16, headers: &[(String, String)]) {
         let location = headers

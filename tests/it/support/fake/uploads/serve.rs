@@ -70,9 +70,7 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits,
         let (before, began) = (asked_since(), Instant::now());
         while asked_since() == before {
             if began.elapsed() > Duration::from_secs(20) {
-                let fault = "nothing was asked while one connection hung".to_owned();
-                held.lock().unwrap().faults.push(fault);
-                return;
+                return checks.fault("nothing was asked while one connection hung");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
