@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::{Buf as _, Bytes};
 use tokio::runtime::Handle;
 
-use super::{BlobBody, Error, RangeAnswer, Repository};
+use super::{BlobBody, Error, Repository, download::LEAST_PROGRESS};
 use crate::{
     http::{self, Url},
     oci::Descriptor,
@@ -27,6 +27,8 @@ pub struct BlobReader {
     current: Bytes,
     /// Failures in a row.
     failed: u32,
+    /// What came since.
+    came: u64,
 }
 
 impl Repository {
@@ -43,6 +45,7 @@ impl Repository {
             moved: None,
             current: Bytes::new(),
             failed: 0,
+            came: 0,
         }
     }
 }
@@ -53,12 +56,15 @@ impl BlobReader {
         while self.at < self.blob.size {
             match self.step().await {
                 Ok(Some(bytes)) => {
-                    self.failed = 0;
+                    self.came += bytes.len() as u64;
+                    if self.came >= LEAST_PROGRESS {
+                        (self.came, self.failed) = (0, 0);
+                    }
                     return Ok(bytes);
                 }
                 Ok(None) => {}
                 Err(Error::Http(error @ http::Error::Unreachable { .. })) => {
-                    (self.body, self.moved) = (None, None);
+                    (self.body, self.moved, self.came) = (None, None, 0);
                     if !self.repository.take_up(&error, self.failed).await {
                         return Err(error.into());
                     }
@@ -78,10 +84,8 @@ impl BlobReader {
             let range = self.at..self.blob.size;
             let moved = self.moved.as_ref();
             let body = match self.repository.blob(&self.blob, range, moved).await {
-                Err(Error::Range {
-                    answer: RangeAnswer::Whole,
-                    ..
-                }) => {
+                // Whatever comes in its place: who cannot give parts may give the whole.
+                Err(Error::Range { .. }) if self.at > 0 && moved.is_none() => {
                     let all = 0..self.blob.size;
                     self.repository.blob(&self.blob, all, None).await?
                 }

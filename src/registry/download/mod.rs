@@ -8,6 +8,7 @@
 //! Where a registry redirects to other storage, that storage is asked directly until it refuses.
 
 mod connections;
+mod crumbs;
 mod gaps;
 mod pace;
 mod watch;
@@ -38,6 +39,7 @@ use crate::{
     oci::Descriptor,
 };
 use connections::{Connection, Connections};
+use crumbs::Crumbs;
 use gaps::Gaps;
 use pace::{Limit, Pace};
 use watch::Watch;
@@ -46,7 +48,7 @@ pub use window::Window;
 /// Bytes that came and are not written yet, over all blobs.
 const ROOM: usize = 8 << 20;
 /// Less than this is no progress: who breaks off after it is not asked for ever.
-const LEAST_PROGRESS: u64 = 16 << 10;
+pub(super) const LEAST_PROGRESS: u64 = 16 << 10;
 /// How often a part that is slow is asked for again; the last connection is taken as it is.
 const MOST_SLOW: u32 = 2;
 
@@ -264,7 +266,11 @@ impl Transfer {
         while let Some(ended) = workers.join_next().await {
             match ended {
                 Ok(Ok(())) => {}
-                Ok(Err(stop)) => return Err(stop), // Dropping the others ends them.
+                Ok(Err(stop)) => {
+                    // Nothing is passed on by them when something else takes over.
+                    workers.shutdown().await;
+                    return Err(stop);
+                }
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
@@ -363,11 +369,20 @@ impl Transfer {
         let may_be_slow = !is_patient && self.downloads.limit.is_none();
         let usual = may_be_slow.then_some((&self.downloads.pace, end - range.start));
         let mut watch = Watch::new(self.downloads.options.stall, began.elapsed(), usual);
-        while let Some(bytes) = watch.next(&mut body).await? {
-            let length = bytes.len() as u64;
-            self.send(*at, bytes).await?;
-            *at += length;
-        }
+        let mut crumbs = Crumbs::default();
+        let ended = loop {
+            let next = watch.next(&mut body).await;
+            let (bytes, ended) = crumbs.add(next);
+            if let Some(bytes) = bytes {
+                let length = bytes.len() as u64;
+                self.send(*at, bytes).await?;
+                *at += length;
+            }
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        ended?;
         let pace = &self.downloads.pace;
         pace.note(range.end - range.start, watch.waited());
         Ok(())
@@ -435,21 +450,27 @@ impl Transfer {
             self.repository.blob(&self.blob, all, None).await?
         };
         let mut watch = Watch::new(self.downloads.options.stall, Duration::ZERO, None);
+        let mut crumbs = Crumbs::default();
         let mut at = 0;
-        while let Some(bytes) = watch.next(&mut body).await? {
-            let here = at..at + bytes.len() as u64;
-            let parts = lock(&self.missing).within(&here);
-            for part in parts {
-                let from = index(part.start - at);
-                let to = index(part.end - at);
-                self.send(part.start, bytes.slice(from..to)).await?;
+        loop {
+            let next = watch.next(&mut body).await;
+            let (bytes, ended) = crumbs.add(next);
+            if let Some(bytes) = bytes {
+                let here = at..at + bytes.len() as u64;
+                let parts = lock(&self.missing).within(&here);
+                for part in parts {
+                    let from = index(part.start - at);
+                    let to = index(part.end - at);
+                    self.send(part.start, bytes.slice(from..to)).await?;
+                }
+                at = here.end;
             }
-            at = here.end;
-            if lock(&self.missing).len() == 0 {
-                break;
+            match ended {
+                Some(ended) => return ended,
+                None if lock(&self.missing).len() == 0 => return Ok(()),
+                None => {}
             }
         }
-        Ok(())
     }
 }
 
