@@ -116,9 +116,9 @@ mod tests {
             sleep(Duration::from_secs(if item == 3 { 1 } else { 9 })).await;
             if item == 3 { Err(item) } else { Ok(item) }
         };
-        let began = Instant::now();
+        let start = Instant::now();
         assert_eq!(each(3..50, 2, work).await, Err(3));
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(start.elapsed() < Duration::from_secs(2));
         assert_eq!(begun.get(), 2);
         let mut ticks = 0;
         let mut few = || {

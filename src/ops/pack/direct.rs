@@ -99,7 +99,7 @@ pub fn send(
         }
     };
     let options_of_push = way.options.clone();
-    let mut pusher = Pusher::new(
+    let mut way_out = Pusher::new(
         way.store,
         way.network,
         way.registries,
@@ -111,7 +111,7 @@ pub fn send(
         let repository = targets[0].repository();
         // As far as they are here: whoever pulls the kit needs them, too.
         let registry = repository.and_then(reference::Repository::registry);
-        pusher.parents_from(&targets[0], &prepared.kitfile, registry)?;
+        way_out.parents_from(&targets[0], &prepared.kitfile, registry)?;
         let outgoing = Outgoing {
             called: targets[0].to_string(),
             label: "Pushing",
@@ -139,7 +139,7 @@ pub fn send(
                 None => Ok(push::Elsewhere::new()),
             },
         };
-        let outcome = pusher.giver.give(&outgoing, &targets);
+        let outcome = way_out.giver.give(&outgoing, &targets);
         pushed.push(Pushed {
             digest: manifest.digest,
             image: image.as_ref().map(|image| image.descriptor.digest),

@@ -205,7 +205,7 @@ fn resume<'w>(
     let claimed = record::read(&partial.notes, &header, shared.pieces());
     let mut right = BTreeMap::new();
     let mut buffer = vec![0; BUFFER];
-    let mut hashed = Hashed::default();
+    let mut first = Hashed::default();
     for (number, sum) in claimed {
         if writer.progress().cancelled() {
             partial.fate = Fate::Left; // The side file is still that of the earlier run.
@@ -217,7 +217,7 @@ fn resume<'w>(
         }
         let mut found = Sum::new();
         // What is in its turn is hashed at once: it need not be read a second time.
-        let mut hasher = (number == hashed.pieces).then(|| hashed.hasher.clone());
+        let mut hasher = (number == first.pieces).then(|| first.hasher.clone());
         let read = shared.read(range.clone(), &mut buffer, |bytes| {
             found.update(bytes);
             if let Some(hasher) = &mut hasher {
@@ -229,7 +229,7 @@ fn resume<'w>(
             continue;
         }
         if let Some(hasher) = hasher {
-            hashed = Hashed {
+            first = Hashed {
                 hasher,
                 pieces: number + 1,
             };
@@ -247,6 +247,6 @@ fn resume<'w>(
         partial.fate = Fate::Left; // A full disk, perhaps: the earlier side file is as good.
     }
     super::lock(&shared.state).record = Some(record?);
-    partial.start(hashed);
+    partial.start(first);
     Ok(partial)
 }
