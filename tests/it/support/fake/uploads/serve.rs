@@ -63,18 +63,7 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits,
     let trouble = (habits.trouble)(&asked, number);
     if let Some(Trouble::AnswerAndHang(status)) = trouble {
         let _ = reader.read_exact(&mut vec![0; 1 << 20]);
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-        let _ = stream.write_all(head.as_bytes());
-        // As long as the system keeps such a connection, about.
-        let asked_since = || held.lock().unwrap().counts.values().sum::<usize>();
-        let (before, began) = (asked_since(), Instant::now());
-        while asked_since() == before {
-            if began.elapsed() > Duration::from_secs(20) {
-                return checks.fault("nothing was asked while one connection hung");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        std::thread::sleep(Duration::from_secs(5));
+        hang(stream, held, checks, status);
         return;
     }
     let mut body = Vec::new();
@@ -157,6 +146,22 @@ pub(super) fn serve(mut stream: &TcpStream, held: &Mutex<Held>, habits: &Habits,
     // What is still being sent is taken and dropped, as careful servers do.
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let _ = std::io::copy(&mut reader, &mut std::io::sink());
+}
+
+/// Answers, and then neither reads nor ends the connection, as long as a careful client needs.
+fn hang(mut stream: &TcpStream, held: &Mutex<Held>, checks: &Checks, status: u16) {
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+    let _ = stream.write_all(answer.as_bytes());
+    let asked = || held.lock().unwrap().counts.values().sum::<usize>();
+    let (before, began) = (asked(), Instant::now());
+    while asked() == before {
+        // Less than the time after which systems give such a connection up.
+        if began.elapsed() > Duration::from_secs(20) {
+            return checks.fault("nothing was asked while one connection hung");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(5));
 }
 
 fn head(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
