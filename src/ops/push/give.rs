@@ -21,8 +21,8 @@ use crate::{
     store,
 };
 
-/// How long what is being sent may take after the user wanted to stop.
-const LONGEST_STOP: Duration = Duration::from_secs(20);
+/// How many seconds what is being sent may take after the user wanted to stop.
+const LONGEST_STOP: u64 = 20;
 
 /// What gives the content of a blob.
 pub(in crate::ops) type Contents<'c> =
@@ -284,17 +284,18 @@ impl<'p> Giver<'p> {
     fn ends_in_time(&self, uploader: &Uploader, since: &mut Option<Instant>) -> bool {
         uploader.begin_no_more();
         let left = uploader.under_way();
+        let longest = Duration::from_secs(LONGEST_STOP);
         let is_new = since.is_none();
         let waited = since.get_or_insert_with(Instant::now).elapsed();
         if left > 0 && is_new {
             self.progress.status(
                 "stopping when the chunks on their way have arrived; once more stops at once",
             );
-        } else if left > 0 && waited >= LONGEST_STOP {
+        } else if left > 0 && waited >= longest {
             self.progress.warn(
                 "not waited for any longer: what is cut now may have to be sent from its beginning",
             );
         }
-        left > 0 && waited < LONGEST_STOP
+        left > 0 && waited < longest
     }
 }
