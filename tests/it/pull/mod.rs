@@ -1,6 +1,7 @@
 //! `kit pull`: kits out of registries, whatever these do.
 
 mod breaks; // connections that end, stall or drip, and pulls that are killed
+mod hostile; // registries that lie, and tags that move
 mod limits; // how much is asked for at a time, and what is refused before
 mod parents; // kits that take their model from others
 mod real; // a real registry, filled by others

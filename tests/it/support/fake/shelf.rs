@@ -94,6 +94,11 @@ impl Shelf {
         &self.blobs[digest]
     }
 
+    /// Tells whether a blob is there.
+    pub(crate) fn has(&self, digest: &str) -> bool {
+        self.blobs.contains_key(digest)
+    }
+
     /// Returns the largest blob and its digest.
     pub(crate) fn largest(&self) -> (String, Arc<[u8]>) {
         let largest = self.blobs.iter().max_by_key(|(_, blob)| blob.len());
