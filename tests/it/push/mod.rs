@@ -2,6 +2,7 @@
 
 mod compat;
 mod habits;
+mod hostile;
 mod killed;
 mod parents;
 mod real;
@@ -161,6 +162,7 @@ fn what_another_repository_has_is_mounted_and_not_sent() {
     assert_eq!(registry.received(), 0);
 }
 
+// hazard: 78
 #[test]
 fn a_repository_that_gave_nothing_is_not_asked_again() {
     let kit = Sandbox::new();
@@ -220,6 +222,7 @@ fn a_mount_that_is_not_done_becomes_an_upload() {
     }
 }
 
+// hazard: 89
 #[test]
 fn a_damaged_blob_is_named_and_never_sent_whole() {
     let (kit, registry) = (Sandbox::new(), Uploads::start(Habits::default()));

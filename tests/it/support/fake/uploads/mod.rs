@@ -289,6 +289,12 @@ impl Uploads {
         }
     }
 
+    /// Returns the digest of the manifest that a tag names.
+    pub(crate) fn digest(&self, repository: &str, tag: &str) -> String {
+        let held = self.held.lock().unwrap();
+        Digest::of(&held.manifests[&(repository.to_owned(), tag.to_owned())]).to_string()
+    }
+
     /// Tells whether there is any manifest of this name.
     pub(crate) fn names(&self, repository: &str, tag: &str) -> bool {
         let held = self.held.lock().unwrap();
