@@ -9,6 +9,7 @@
 
 mod cache_reuse; // nothing is done twice
 mod cat; // one file of a kit
+mod certificates; // which are believed, on every system
 mod chains; // kits whose model is in another kit
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
