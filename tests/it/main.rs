@@ -8,6 +8,7 @@
 )]
 
 mod cache_reuse; // nothing is done twice
+mod calls; // what is synced, and calls that fail
 mod cat; // one file of a kit
 mod certificates; // which are believed, on every system
 mod chains; // kits whose model is in another kit
@@ -18,6 +19,7 @@ mod completion; // what shells offer while a line is typed
 mod conformance; // the registry of the tests against what a real one does
 mod copy; // from registry to registry
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
+mod crashes; // processes that are killed, interrupted or stopped
 mod diff; // comparing two kits
 mod doctor; // what a report of a problem needs
 mod du; // what kits take on the disk
