@@ -70,6 +70,7 @@ mod status; // a directory and the kit it came from
 mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
 mod tag; // giving names
+mod together; // many processes on one store
 mod unpack; // `kit unpack`
 mod unpack_datasets; // what a kit names and does not hold
 mod unpack_output; // what unpack prints for programs
