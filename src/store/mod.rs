@@ -363,7 +363,11 @@ fn create_directory(path: &Path) -> io::Result<()> {
             Some(parent) if parent != Path::new("") => platform::sync_dir(parent),
             _ => platform::sync_dir(Path::new(".")),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // `/proc` says so of every folder, although there is nothing missing above it.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                && !path.parent().is_some_and(Path::is_dir) =>
+        {
             let parent = path.parent().ok_or(error)?;
             create_directory(parent)?;
             create_directory(path)

@@ -69,6 +69,7 @@ mod spdx; // licence expressions, for `house`
 mod status; // a directory and the kit it came from
 mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
+mod surroundings; // disks, clocks, memory, users
 mod tag; // giving names
 mod together; // many processes on one store
 mod unpack; // `kit unpack`
