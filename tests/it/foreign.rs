@@ -196,6 +196,7 @@ fn raw_layers_unpack_to_their_one_file_compressed_or_not() {
     }
 }
 
+// hazard: 33, 36, 85
 #[test]
 fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
     let lines = [
@@ -251,6 +252,7 @@ fn damage_in_a_compressed_layer_is_told_and_no_byte_of_it_is_seen() {
     }
 }
 
+// hazard: 34
 #[test]
 fn an_unknown_compression_is_refused_by_name_before_anything_is_made() {
     for encoding in ["tar+lz4", "tar+gzip+zstd", "raw+br"] {
@@ -347,6 +349,7 @@ fn layers_of_old_kits_go_by_order_and_below_the_parent_of_their_path() {
     assert_eq!(some.0.len(), 3, "{some:?}");
 }
 
+// hazard: 1, 2
 #[test]
 fn layers_of_old_kits_cannot_leave_the_target() {
     for (path, name) in [
@@ -366,6 +369,39 @@ fn layers_of_old_kits_cannot_leave_the_target() {
     }
 }
 
+// hazard: 19
+#[cfg(unix)]
+#[test]
+fn layers_of_old_kits_do_not_go_through_links_in_the_target() {
+    let kit = Sandbox::new();
+    let config = json!({"package": {}, "model": {"path": "deep/er/m"},
+        "datasets": [{"path": "data/x"}]});
+    let loaded = old_kit(
+        &kit,
+        &config,
+        &[("model", &[text("m")]), ("dataset", &[text("x/a.csv")])],
+    );
+    let _ = loaded.success();
+    for (link, to) in [
+        ("deep/er", "../../elsewhere"),
+        ("deep", "../elsewhere"),
+        ("data/x", "../../elsewhere"),
+        ("data", "../nowhere"),
+    ] {
+        for flags in [&["-o"][..], &["-i"], &[]] {
+            let _ = fs::remove_dir_all(kit.path("out"));
+            kit.dir("elsewhere").symlink(to, format!("out/{link}"));
+            let words = ["unpack", "x:1", "-d", "out"];
+            let output = kit.run(words.iter().chain(flags)).exits(1);
+            let expected = format!("{link} is a symbolic link");
+            assert!(output.stderr.contains(&expected), "{output}");
+            assert_eq!(fs::read_dir(kit.path("elsewhere")).unwrap().count(), 0);
+            assert!(!kit.path("nowhere").exists());
+        }
+    }
+}
+
+// hazard: 35, 36
 #[test]
 fn kits_whose_config_and_layers_do_not_fit_are_refused_before_anything_is_made() {
     let one: &[Entry] = &[text("a")];

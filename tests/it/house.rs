@@ -92,6 +92,7 @@ fn allowed_licences() -> Vec<String> {
         .collect()
 }
 
+// hazard: 145
 #[test]
 fn every_dependency_may_be_shipped_under_our_licence() {
     let allowed = allowed_licences();
@@ -146,6 +147,83 @@ fn metadata() -> Value {
         "run `cargo fetch --locked` first:\n{said}"
     );
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+// hazard: 145
+#[test]
+fn workflows_have_no_secrets_and_build_what_is_locked() {
+    let mut seen = 0;
+    for (path, text) in texts() {
+        if !path.starts_with(".github/workflows/") {
+            continue;
+        }
+        let mut faults = Vec::new();
+        for banned in [
+            "secrets.",
+            "pull_request_target",
+            "workflow_run",
+            "write-all",
+        ] {
+            if text.contains(banned) {
+                faults.push(banned.to_owned());
+            }
+        }
+        // They read the sources, and that is all.
+        if !text.contains("\npermissions:\n  contents: read\n") || text.contains(": write") {
+            faults.push("permissions".to_owned());
+        }
+        for line in text.lines().map(str::trim) {
+            let line = line.trim_start_matches("- ");
+            if let Some(action) = line.strip_prefix("uses: ") {
+                seen += 1;
+                let version = action.split_once('@').map_or("", |it| it.1);
+                let version = version.split(' ').next().unwrap_or_default();
+                let is_commit =
+                    version.len() == 40 && version.chars().all(|c| c.is_ascii_hexdigit());
+                let numbers = version.strip_prefix('v').unwrap_or_default().split('.');
+                let is_exact = numbers.clone().count() == 3
+                    && numbers.clone().all(|it| it.parse::<u32>().is_ok());
+                if !is_commit && !is_exact {
+                    faults.push(line.to_owned());
+                }
+            }
+            let words: Vec<&str> = line
+                .trim_start_matches("run: ")
+                .split_whitespace()
+                .collect();
+            let builds = [
+                "build", "test", "check", "clippy", "doc", "install", "fetch",
+            ];
+            if let ["cargo", command, ..] = words[..]
+                && builds.contains(&command)
+                && !words.contains(&"--locked")
+            {
+                faults.push(line.to_owned());
+            }
+        }
+        let (checkouts, kept) = ("uses: actions/checkout@", "persist-credentials: false");
+        if text.matches(checkouts).count() != text.matches(kept).count() {
+            faults.push(format!("{checkouts} without {kept}"));
+        }
+        assert!(faults.is_empty(), "{path}: {faults:#?}");
+    }
+    assert!(seen > 5, "{seen}");
+}
+
+// hazard: 145
+#[test]
+fn every_dependency_is_locked_with_its_checksum() {
+    let lock = fs::read_to_string(package().join("Cargo.lock")).unwrap();
+    let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+    assert!(packages.len() > 50, "{}", packages.len());
+    for package in packages {
+        let is_ours = !package.contains("\nsource = ");
+        let name = package.lines().nth(1).unwrap();
+        assert!(!is_ours || name == "name = \"modelkit\"", "{name}");
+        let registry =
+            "\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = \"";
+        assert!(is_ours || package.contains(registry), "{package}");
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn a_thousand_random_trees_hold_every_odd_class() {
     enough_of_each(&made);
 }
 
+// hazard: 49
 #[test]
 fn a_random_tree_comes_back_as_it_was_and_its_layer_is_the_reference_writers() {
     let cases = std::env::var("KIT_TREES").map_or(1000, |n| n.parse().unwrap());
@@ -86,6 +87,29 @@ fn a_random_tree_comes_back_as_it_was_and_its_layer_is_the_reference_writers() {
     let made = made.into_inner();
     if cases >= 1000 {
         enough_of_each(&made);
+    }
+}
+
+// hazard: 49
+#[test]
+fn a_file_with_holes_comes_back_with_all_its_bytes() {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+    const SIZE: u64 = 96 << 20;
+    let kit = Sandbox::new();
+    kit.file("tree/Kitfile", KITFILE);
+    let mut file = std::fs::File::create(kit.path("tree/holes")).unwrap();
+    for at in [0, SIZE / 3 + 1, SIZE - 1] {
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(b"x").unwrap();
+    }
+    for compression in ["none", "zstd"] {
+        let words = ["pack", "tree", "-t", "tree:1", "--compression", compression];
+        kit.run(words).success();
+        kit.run(["unpack", "tree:1", "-d", "out"]).success();
+        let [tree, out] =
+            ["tree", "out"].map(|it| std::fs::read(kit.path(it).join("holes")).unwrap());
+        assert!(tree == out && out.len() as u64 == SIZE, "{compression}");
+        std::fs::remove_dir_all(kit.path("out")).unwrap();
     }
 }
 

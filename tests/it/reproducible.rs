@@ -78,6 +78,7 @@ fn pack(kit: &Sandbox, line: &str) -> String {
     kit.run(line.split(' ').chain(["-q"])).success()
 }
 
+// hazard: 50
 #[test]
 fn the_digest_of_a_fixed_tree_is_fixed() {
     assert_eq!(pack(&project(), "pack tree"), GOLDEN);
@@ -151,6 +152,7 @@ fn the_fixed_digest_is_what_the_format_asks_for() {
     );
 }
 
+// hazard: 48, 50
 #[test]
 fn threads_names_homes_and_places_do_not_matter() {
     let mut kit = project();
@@ -193,6 +195,7 @@ fn threads_names_homes_and_places_do_not_matter() {
     }
 }
 
+// hazard: 48, 50
 #[test]
 fn order_of_creation_and_time_stamps_do_not_matter() {
     let kit = Sandbox::new();
@@ -232,6 +235,7 @@ fn a_kit_that_was_unpacked_packs_to_itself() {
     );
 }
 
+// hazard: 49
 #[test]
 fn hard_links_are_copies() {
     let kit = project();
@@ -284,6 +288,7 @@ mod modes {
         }
     }
 
+    // hazard: 48, 50
     #[test]
     fn a_strict_umask_does_not_matter() {
         let kit = Sandbox::new();
@@ -314,6 +319,7 @@ mod modes {
         kit.finish(command, b"").success()
     }
 
+    // hazard: 48
     #[test]
     fn odd_bits_do_not_matter_unless_they_are_kept() {
         let kit = project();
@@ -330,6 +336,24 @@ mod modes {
         assert!(strict != GOLDEN && strict != odd);
     }
 
+    // hazard: 48
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn extended_attributes_do_not_matter() {
+        use rustix::fs::{XattrFlags, setxattr};
+        let kit = project();
+        for (path, _, _) in tree() {
+            let path = kit.path("tree").join(path);
+            if setxattr(&path, "user.kit-test", b"x", XattrFlags::empty()).is_err() {
+                eprintln!("SKIP: this file system has no attributes");
+                return;
+            }
+        }
+        assert_eq!(pack(&kit, "pack tree"), GOLDEN);
+        assert_eq!(pack(&kit, "pack tree --keep-modes"), GOLDEN);
+    }
+
+    // hazard: 48
     #[test]
     fn the_owner_does_not_matter() {
         let kit = project();

@@ -14,6 +14,37 @@ fn kit_of(kit: &Sandbox, name: &str) -> (serde_json::Value, serde_json::Value) {
     (manifest, config)
 }
 
+// hazard: 130
+#[test]
+fn what_json_cannot_hold_is_refused_before_a_layer_is_written() {
+    let kit = Sandbox::new();
+    kit.file("m", "m");
+    for value in [
+        ".inf",
+        "-.INF",
+        ".nan",
+        "9999999999999999999999999999999999999999999",
+    ] {
+        let kitfile = format!("model: {{path: m, parameters: {{rate: {value}}}}}\n");
+        kit.file("Kitfile", kitfile);
+        let output = kit.run(["pack", "."]).exits(1);
+        assert!(
+            output.stderr.contains("line 1, column 37"),
+            "{value}: {output}"
+        );
+        assert_eq!(fs::read_dir(kit.home()).unwrap().count(), 0);
+    }
+    // What has one meaning has it everywhere.
+    let kitfile =
+        "model: {path: m, parameters: {a: no, b: 0o17, c: 1_000, d: 2001-01-02, e: 1e3}}\n";
+    kit.file("Kitfile", kitfile);
+    kit.run(["pack", ".", "-t", "x:1"]).success();
+    let (_, config) = kit_of(&kit, "x:1");
+    let expected =
+        serde_json::json!({"a": "no", "b": 15, "c": 1000, "d": "2001-01-02T00:00:00Z", "e": 1000});
+    assert_eq!(config["model"]["parameters"], expected);
+}
+
 #[test]
 fn f_names_a_file_here_or_in_the_context_but_not_both() {
     let kit = Sandbox::new();

@@ -5,6 +5,7 @@ mod draft; // no Kitfile: one is drafted
 mod kitfile; // which Kitfile, and what each section becomes
 mod links; // symbolic links, by where they end
 mod modes; // what can be executed
+mod moving; // what changes while it is walked
 mod output; // what is printed, what is dry, what is done again
 mod raw; // files as layers, without an archive around them
 mod room; // what is taken of the disk
@@ -70,6 +71,7 @@ hint: the paths of a Kitfile are relative to the directory that is packed
     );
 }
 
+// hazard: 44
 #[test]
 fn a_path_outside_the_context_is_refused_before_anything_is_read() {
     let kit = Sandbox::new();
@@ -117,6 +119,7 @@ hint: see `kit pack --help`
     );
 }
 
+// hazard: 45
 #[cfg(unix)]
 #[test]
 fn what_is_neither_file_nor_folder_is_named_and_refused_on_request() {
@@ -161,6 +164,7 @@ error: path `src/queue` is neither a file nor a folder
     );
 }
 
+// hazard: 45
 #[cfg(unix)]
 #[test]
 fn devices_are_named() {
@@ -330,6 +334,7 @@ Saved manifest to storage: sha256:[DIGEST]
     );
 }
 
+// hazard: 131
 #[test]
 fn an_ignore_file_that_cannot_be_understood_is_refused_with_its_line() {
     let kit = Sandbox::new();
@@ -358,6 +363,7 @@ error: ./.kitignore cannot be understood
     );
 }
 
+// hazard: 24, 26, 27, 43, 49, 133
 #[test]
 fn odd_names_are_packed_and_those_that_clash_elsewhere_are_named() {
     let kit = Sandbox::new();
@@ -404,6 +410,7 @@ Tagged odd:1
     );
 }
 
+// hazard: 46
 #[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_read_is_named() {

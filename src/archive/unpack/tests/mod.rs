@@ -1,5 +1,4 @@
-//! Hostile archives, made byte by byte, and targets that are not empty. Numbers are those of
-//! the table of attacks that the program must survive.
+//! Hostile archives, made byte by byte, and targets that are not empty.
 
 mod archives;
 mod compressed;
@@ -12,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
