@@ -169,6 +169,7 @@ fn http_date(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    // hazard: 70
     #[test]
     fn waits_double_up_to_a_limit() {
         let waits: Vec<_> = (1..=7)
@@ -200,6 +201,7 @@ mod tests {
         assert_eq!(policy.after_status(503, None, 3, 0.5), None);
     }
 
+    // hazard: 70
     #[test]
     fn what_the_peer_asks_for_is_never_cut_short() {
         let policy = Policy::default();
@@ -208,6 +210,7 @@ mod tests {
         assert_eq!(wait(20), Some(seconds(20)));
         assert_eq!(wait(0), Some(Duration::from_millis(250)));
         assert_eq!(wait(60), Some(seconds(60)));
+        assert_eq!(wait(61), None);
         assert_eq!(wait(86_400), None, "nobody waits a day");
     }
 

@@ -22,6 +22,7 @@ pub(super) fn cases(kind: &str) -> Vec<PathBuf> {
     paths
 }
 
+// hazard: 129, 130
 #[test]
 fn every_valid_kitfile_makes_the_recorded_config() {
     for path in cases("valid") {
@@ -47,6 +48,7 @@ fn every_valid_kitfile_makes_the_recorded_config() {
     }
 }
 
+// hazard: 44, 126, 129, 130
 #[test]
 fn every_invalid_kitfile_gives_the_recorded_problems() {
     for path in cases("invalid") {
@@ -224,6 +226,7 @@ mcpServers: [{name: h, path: h.mcpb}]
     assert_eq!((whole.entries().len(), whole.model_reference()), (1, None));
 }
 
+// hazard: 35
 #[test]
 fn configs_are_read_strictly_by_type_and_leniently_by_field() {
     let newer = r#"{"manifestVersion":"1.0.0","future":[{"a":1}],"package":{"x":{}},"model":{"path":"/../old","future":1,"digest":""}}"#;
@@ -275,6 +278,7 @@ fn configs_are_read_strictly_by_type_and_leniently_by_field() {
 }
 
 /// Each of these takes minutes or all memory in a reader without bounds.
+// hazard: 126, 127, 128
 #[test]
 fn hostile_yaml_is_refused() {
     let nested = |open: &str| open.repeat(200_000 / open.len());
@@ -330,6 +334,22 @@ fn hostile_yaml_is_refused() {
     }
 }
 
+// hazard: 128
+#[test]
+fn a_kitfile_and_a_config_may_be_as_large_as_is_said_and_no_larger() {
+    let padded = |text: &str, length: usize| text.to_owned() + &" ".repeat(length - text.len());
+    let kitfile = |length| padded("package: {name: a}", length);
+    assert!(parse(&kitfile(MAX_BYTES)).is_ok());
+    assert!(parse(&kitfile(MAX_BYTES + 1)).is_err());
+    let config = |length| padded(r#"{"package":{"name":"a"}}"#, length);
+    assert!(Kitfile::from_config(config(MAX_CONFIG_BYTES).as_bytes()).is_ok());
+    assert!(Kitfile::from_config(config(MAX_CONFIG_BYTES + 1).as_bytes()).is_err());
+    let aliases = |count: usize| format!("model: {{parameters: [&a x{}]}}", ", *a".repeat(count));
+    assert!(parse(&aliases(10_000)).is_ok());
+    assert!(parse(&aliases(10_001)).is_err());
+}
+
+// hazard: 127
 #[test]
 fn depth_is_counted_alike_with_and_without_aliases() {
     let list = |depth: usize| format!("{}x{}", "[".repeat(depth), "]".repeat(depth));
@@ -348,6 +368,7 @@ fn depth_is_counted_alike_with_and_without_aliases() {
     assert!(parse(&alias(63)).is_err());
 }
 
+// hazard: 124
 #[test]
 fn large_kitfiles_are_read() {
     let text = format!(
@@ -362,6 +383,7 @@ fn large_kitfiles_are_read() {
     assert!(parse(&slashes).is_ok());
 }
 
+// hazard: 128
 #[test]
 fn the_kitfile_is_looked_for_under_its_names_in_order() {
     let dir = tempfile::tempdir().unwrap();

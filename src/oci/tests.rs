@@ -97,6 +97,7 @@ fn the_modelpack_example_is_written_back_to_the_byte() {
     assert_eq!(String::from_utf8(manifest.to_bytes()).unwrap(), MODELPACK);
 }
 
+// hazard: 66
 #[test]
 fn a_kit_without_layers_is_a_kit() {
     for layers in [r#""layers":[],"#, r#""layers":null,"#, ""] {
@@ -126,6 +127,7 @@ fn unknown_keys_are_ignored_and_free_maps_may_hold_any_key() {
     assert_eq!(manifest.annotations.len(), 2);
 }
 
+// hazard: 61, 62
 #[test]
 fn documents_with_two_readings_are_refused() {
     let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -206,6 +208,7 @@ fn documents_with_two_readings_are_refused() {
     assert!(refusal(Manifest::parse(b"{\"a\":\"\xff\"}")).contains("invalid utf-8"));
 }
 
+// hazard: 59, 64, 65
 #[test]
 fn unusable_digests_and_sizes_are_refused_with_their_place() {
     let good = Digest::of(b"x").to_string();
@@ -234,6 +237,7 @@ fn unusable_digests_and_sizes_are_refused_with_their_place() {
     }
     for size in [
         "-5",
+        "1125899906842625",
         "1152921504606846976",
         "18446744073709551616",
         "1.5",
@@ -258,6 +262,7 @@ fn unusable_digests_and_sizes_are_refused_with_their_place() {
     assert!(refused(&manifest(&layers, "")).contains("two different sizes"));
 }
 
+// hazard: 66
 #[test]
 fn embedded_data_must_be_the_blob() {
     let with = |data: &str| {
@@ -276,6 +281,7 @@ fn embedded_data_must_be_the_blob() {
     }
 }
 
+// hazard: 66, 122
 #[test]
 fn documents_are_bounded() {
     let layer = descriptor("x", &Digest::of(b"x").to_string(), "1");
@@ -284,6 +290,12 @@ fn documents_are_bounded() {
     assert_eq!(most.layers.len(), 10_000);
     assert_eq!(most.blobs().count(), 2, "equal blobs are needed once");
     assert!(refused(&manifest(&layers(10_001), "")).contains("more than 10000 descriptors"));
+    let padded = |length: usize| {
+        let plain = manifest("[]", "");
+        plain.clone() + &" ".repeat(length - plain.len())
+    };
+    assert!(Manifest::parse(padded(4 << 20).as_bytes()).is_ok());
+    assert!(refused(&padded((4 << 20) + 1)).contains("more than the 4194304 bytes allowed"));
     let long = manifest("[]", "") + &" ".repeat(4 << 20);
     assert_eq!(
         refused(&long),
@@ -319,6 +331,7 @@ fn entries_that_cannot_be_used_do_not_hide_the_others_from_a_lenient_reader() {
     }
 }
 
+// hazard: 61, 62
 #[test]
 fn an_index_is_read_as_strictly() {
     let digest = Digest::of(b"x").to_string();

@@ -7,6 +7,7 @@
     reason = "tests may panic and print, and snapbox writes the strings"
 )]
 
+mod bounds; // limits on what servers may say
 mod cache_reuse; // nothing is done twice
 mod calls; // what is synced, and calls that fail
 mod cat; // one file of a kit

@@ -123,21 +123,23 @@ pub(crate) fn is_version_control(path: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    // hazard: 25, 27
     #[test]
     fn names_are_cleaned_and_kept_as_bytes() {
         for (name, cleaned) in [
             (&b"a"[..], &b"a"[..]),
             (b"./a/./b//c/", b"a/b/c"),
             (b"./", b""),
-            (b"weights..v2.bin", b"weights..v2.bin"), // case 25
+            (b"weights..v2.bin", b"weights..v2.bin"),
             (b"...", b"..."),
-            (b"\xff\n\x1b", b"\xff\n\x1b"), // case 27
+            (b"\xff\n\x1b", b"\xff\n\x1b"),
         ] {
             assert_eq!(clean(name).unwrap(), cleaned);
         }
         assert!(clean(&[b'c'; 255]).is_ok());
     }
 
+    // hazard: 1, 2, 27, 28
     #[test]
     fn names_that_lead_out_or_are_too_long_are_refused() {
         let long = vec![b'c'; 256];
@@ -165,9 +167,31 @@ mod tests {
         }
     }
 
+    // hazard: 28
+    #[test]
+    fn each_limit_of_a_name_is_met_by_one_byte_or_part_more() {
+        let long = |last: &str| {
+            format!(
+                "{}{}/{last}",
+                ("x".repeat(255) + "/").repeat(15),
+                "x".repeat(254)
+            )
+        };
+        let deep = |parts: usize| vec!["d"; parts].join("/");
+        for (allowed, refused) in [
+            ("x".repeat(255), "x".repeat(256)),
+            (long("x"), long("xx")),
+            (deep(1000), deep(1001)),
+        ] {
+            assert_eq!(clean(allowed.as_bytes()).unwrap(), allowed.as_bytes());
+            assert!(clean(refused.as_bytes()).is_err(), "{}", refused.len());
+        }
+        assert_eq!((long("x").len(), long("xx").len()), (4096, 4097));
+    }
+
+    // hazard: 26
     #[test]
     fn names_that_windows_cannot_hold_are_known() {
-        // Case 26.
         for name in [
             "a\\b",
             "C:x",
