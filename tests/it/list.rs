@@ -166,6 +166,7 @@ team/net [1.0 prod] net 2048 Ann
     );
 }
 
+// hazard: 90, 91
 #[test]
 fn a_kit_that_cannot_be_read_is_marked_and_the_others_are_listed() {
     for broken in [lose, damage] {
@@ -212,6 +213,7 @@ fn a_kit_that_cannot_be_read_is_marked_and_the_others_are_listed() {
     }
 }
 
+// hazard: 92
 #[test]
 fn a_lost_layer_does_not_concern_the_list() {
     let kit = Sandbox::new();
@@ -221,6 +223,7 @@ fn a_lost_layer_does_not_concern_the_list() {
     kit.run(["remove", "a:1"]).success();
 }
 
+// hazard: 93
 #[test]
 fn a_lost_index_is_restored_for_the_list() {
     let kit = Sandbox::new();
@@ -236,6 +239,7 @@ fn a_lost_index_is_restored_for_the_list() {
     );
 }
 
+// hazard: 133
 #[test]
 fn control_characters_are_shown_escaped_and_kept_in_json() {
     let kit = Sandbox::new();
@@ -258,6 +262,7 @@ fn control_characters_are_shown_escaped_and_kept_in_json() {
     assert_eq!(json[0]["modelName"], "a\nb");
 }
 
+// hazard: 142
 #[test]
 fn a_closed_pipe_ends_the_list_with_0() {
     let kit = Sandbox::new();
@@ -274,6 +279,7 @@ fn a_closed_pipe_ends_the_list_with_0() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+// hazard: 134
 #[test]
 fn colours_are_for_the_error_and_not_with_no_color() {
     let mut kit = Sandbox::new();
@@ -282,4 +288,52 @@ fn colours_are_for_the_error_and_not_with_no_color() {
     assert!(!plain.stderr.contains('\x1b'), "{plain}");
     let coloured = kit.run(["list", "x", "--color", "always"]).exits(3);
     assert!(coloured.stderr.contains('\x1b'), "{coloured}");
+}
+
+// hazard: 133, 134
+#[test]
+fn a_table_stays_one_whatever_names_and_terminals_are_like() {
+    let mut kit = Sandbox::new();
+    let names = [
+        "模".repeat(3500),
+        "e\u{301}\u{202e}".repeat(1500),
+        "\u{200b}\u{1f468}\u{200d}\u{1f469}\u{feff}".repeat(500),
+        "\u{1b}]0;owned\u{7}\u{9b}2J\r\n".repeat(500),
+    ];
+    for (number, name) in names.iter().enumerate() {
+        let kitfile = serde_json::json!({
+            "package": {"name": name, "authors": [name], "version": name},
+            "model": {"path": "model.bin"},
+        });
+        kit.file("packed/model.bin", "weights");
+        // As YAML takes it.
+        let kitfile = kitfile.to_string().replace('\u{9b}', "\\u009b");
+        pack_kitfile(&kit, &format!("net:{number}"), &kitfile);
+    }
+    for terminal in ["dumb", "xterm", ""] {
+        for columns in ["0", "1", "80", "99999999999999999999", "x"] {
+            kit.env("TERM", terminal);
+            kit.env("COLUMNS", columns);
+            kit.env("NO_COLOR", "1");
+            let list = kit.run(["list"]).success();
+            assert_eq!(
+                list.lines().count(),
+                1 + names.len(),
+                "{terminal} {columns}"
+            );
+            let is_active = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!list.contains(is_active), "{terminal} {columns}");
+        }
+    }
+    for number in 0..names.len() {
+        for command in ["info", "inspect", "files", "history"] {
+            kit.run([command, &format!("net:{number}")]).success();
+        }
+    }
+    let rows = kit.run(["list", "--format", "json"]).json();
+    for name in &names {
+        let is_its =
+            |row: &&serde_json::Value| row["modelName"] == **name && row["author"] == **name;
+        assert_eq!(rows.as_array().unwrap().iter().filter(is_its).count(), 1);
+    }
 }
