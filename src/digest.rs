@@ -186,6 +186,7 @@ impl<R: io::Read> io::Read for HashingReader<R> {
 mod tests {
     use super::*;
 
+    // hazard: 64, 65
     #[test]
     fn digest_text_is_read_strictly() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

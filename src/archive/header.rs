@@ -261,6 +261,7 @@ mod tests {
         );
     }
 
+    // hazard: 49
     #[test]
     fn a_file_of_8_gib_takes_a_size_record_and_loses_its_prefix() {
         let mut out = Vec::new();

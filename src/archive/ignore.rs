@@ -440,6 +440,7 @@ mod tests {
         assert!(!all.may_keep_below(b".git"));
     }
 
+    // hazard: 131
     #[test]
     fn a_pattern_that_cannot_be_used_is_named_with_its_line() {
         assert_eq!(

@@ -175,6 +175,7 @@ fn many_writers_lose_nothing() {
     }
 }
 
+// hazard: 103
 #[test]
 fn a_place_that_cannot_be_written_is_no_cache_and_no_error() {
     let folder = tempfile::tempdir().unwrap();

@@ -69,6 +69,7 @@ fn is_active(c: char) -> bool {
 mod tests {
     use super::*;
 
+    // hazard: 133
     #[test]
     fn active_characters_are_written_out() {
         for (raw, shown) in [
@@ -91,6 +92,7 @@ mod tests {
         assert_eq!(escape_lines("a\tb\n\x1b[0m"), "a\tb\n\\x1b[0m");
     }
 
+    // hazard: 133
     #[test]
     fn bytes_that_are_no_text_are_shown_in_hex() {
         assert_eq!(escape_bytes(b"a\xff\x1b\xc3("), "a\\xff\\x1b\\xc3(");

@@ -392,6 +392,7 @@ mod tests {
         }
     }
 
+    // hazard: 134
     #[test]
     fn a_long_label_keeps_its_end() {
         assert_eq!(shorten("short", 30), "short");

@@ -68,6 +68,7 @@ impl Table {
 mod tests {
     use super::*;
 
+    // hazard: 133, 134
     #[test]
     fn columns_line_up_for_wide_combining_and_hostile_characters() {
         let mut table = Table::new(&["NAME", "TAG", "SIZE"]);
@@ -91,6 +92,7 @@ mod tests {
         assert_eq!(Table::new(&[]).render(), "\n");
     }
 
+    // hazard: 134
     #[test]
     fn a_long_cell_is_neither_cut_nor_folded() {
         let long = "x".repeat(10_240);
@@ -99,6 +101,7 @@ mod tests {
         assert_eq!(table.render(), format!("A\n{long}\n"));
     }
 
+    // hazard: 134
     #[test]
     fn a_cell_that_is_far_too_long_moves_only_its_own_row() {
         let long = "x".repeat(10_240);

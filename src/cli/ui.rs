@@ -332,6 +332,7 @@ mod tests {
         }
     }
 
+    // hazard: 142
     #[test]
     fn a_closed_pipe_is_silent_and_a_full_disk_is_a_limit() {
         let of = |kind: io::ErrorKind| output_failure(&kind.into());

@@ -84,6 +84,7 @@ fn docker_hub_is_found_under_all_its_names() {
     assert!(keyring.forget("index.docker.io").unwrap().removed);
 }
 
+// hazard: 132
 #[test]
 fn every_kind_of_entry_is_read_and_half_a_one_is_an_error() {
     let of = |entry: Value| {
@@ -146,6 +147,7 @@ fn trust_lasts_with_the_login_and_goes_with_it() {
     assert_eq!(keyring.trust("r.example").unwrap(), Trust::default());
 }
 
+// hazard: 138
 #[test]
 fn what_a_killed_login_left_is_swept() {
     let (folder, keyring) = keyring(&[]);
@@ -158,6 +160,7 @@ fn what_a_killed_login_left_is_swept() {
     assert!(!left.exists());
 }
 
+// hazard: 138
 #[test]
 fn secrets_do_not_print() {
     let credential = Credential::of("me", Secret::new("hunter2".to_owned()));
@@ -171,6 +174,7 @@ fn secrets_do_not_print() {
     );
 }
 
+// hazard: 132
 #[test]
 #[cfg(unix)]
 fn a_helper_that_hangs_is_ended_and_named() {

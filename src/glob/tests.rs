@@ -228,6 +228,7 @@ fn path_patterns_reach_into_names() {
     }
 }
 
+// hazard: 131
 #[test]
 fn a_bad_pattern_is_named_with_what_is_wrong() {
     for (text, message) in [
@@ -295,6 +296,7 @@ fn a_pattern_covers_what_is_below_what_it_matches() {
 }
 
 /// Backtracking would take longer than anybody waits.
+// hazard: 131
 #[test]
 fn hostile_patterns_are_read_once() {
     let path = "a/".repeat(2000) + "b";

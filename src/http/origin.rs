@@ -132,6 +132,7 @@ mod tests {
         Origin::of(&Url::parse(url).unwrap()).unwrap()
     }
 
+    // hazard: 136
     #[test]
     fn scheme_host_and_port_make_an_origin() {
         assert_eq!(
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!(Origin::of(&Url::parse("file:///etc/passwd").unwrap()), None);
     }
 
+    // hazard: 81, 137
     #[test]
     fn loopback_and_unroutable_addresses_are_known_in_every_spelling() {
         for (url, loopback, unroutable) in [

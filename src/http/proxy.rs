@@ -191,6 +191,7 @@ fn same_network(a: IpAddr, b: IpAddr, bits: u8) -> bool {
 mod tests {
     use super::*;
 
+    // hazard: 141
     #[test]
     fn no_proxy_knows_names_ports_and_networks() {
         for (list, url, direct) in [
@@ -247,6 +248,7 @@ mod tests {
         );
     }
 
+    // hazard: 138
     #[test]
     fn a_bad_proxy_is_refused_without_showing_its_password() {
         for bad in ["ftp://user:hunter2@x", "http://", "http://user:hunter2@:80"] {

@@ -102,6 +102,7 @@ const TOO_MUCH: &str = concat!(
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+// hazard: 70
 #[tokio::test]
 async fn waits_are_those_that_are_asked_for_or_double() {
     let busy =
@@ -113,6 +114,7 @@ async fn waits_are_those_that_are_asked_for_or_double() {
     assert_eq!(waits, [20_000, 500, 1000].map(Duration::from_millis));
 }
 
+// hazard: 71
 #[tokio::test]
 async fn a_server_that_never_answers_is_asked_twice() {
     let url = server(vec![vec![], vec!["HTTP/1.1 200 OK\r\n"], vec![OK]]);
@@ -130,6 +132,7 @@ async fn a_connection_that_breaks_is_tried_again() {
     assert_eq!(waits.len(), 1);
 }
 
+// hazard: 58, 72, 73
 #[tokio::test]
 async fn a_document_that_drips_or_stalls_or_does_not_end_is_given_up() {
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
@@ -152,6 +155,7 @@ async fn a_document_that_drips_or_stalls_or_does_not_end_is_given_up() {
     assert!(matches!(result, Err(Error::TooLarge { limit: 100, .. })));
 }
 
+// hazard: 125
 #[tokio::test]
 async fn a_head_without_end_is_refused() {
     let long = Box::leak(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(10 << 20)).into());

@@ -186,6 +186,7 @@ prop_compose! {
 }
 
 proptest! {
+    // hazard: 130
     #[test]
     fn what_is_written_reads_back_as_the_same(kitfile in kitfile()) {
         let yaml = kitfile.to_yaml();
@@ -202,6 +203,7 @@ proptest! {
         drop(Kitfile::from_config(text.as_bytes()));
     }
 
+    // hazard: 129
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         drop(parse_bytes(&bytes));

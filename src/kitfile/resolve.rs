@@ -237,6 +237,7 @@ fn take(rest: &mut &str, expected: &str) -> Option<()> {
 mod tests {
     use super::*;
 
+    // hazard: 130
     #[test]
     fn integers_are_read_in_every_base() {
         for (text, value) in [
@@ -264,6 +265,7 @@ mod tests {
         }
     }
 
+    // hazard: 130
     #[test]
     fn floats_and_texts_are_told_apart() {
         for (text, value) in [
@@ -306,6 +308,7 @@ mod tests {
         }
     }
 
+    // hazard: 130
     #[test]
     fn times_become_rfc_3339() {
         for (text, time) in [
@@ -323,6 +326,7 @@ mod tests {
         }
     }
 
+    // hazard: 130
     #[test]
     fn what_json_cannot_hold_is_refused() {
         for text in [".inf", "-.INF", ".NaN"] {

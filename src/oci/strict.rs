@@ -193,6 +193,7 @@ mod tests {
         check_keys(text).unwrap_err().to_string()
     }
 
+    // hazard: 62
     #[test]
     fn a_key_that_stands_twice_is_found_at_every_depth() {
         for text in [
@@ -211,6 +212,7 @@ mod tests {
         check_keys(r#"{"a":{"a":[{"a":1},{"a":2}]},"A":1}"#).unwrap();
     }
 
+    // hazard: 62, 122
     #[test]
     fn depth_keys_and_trailing_bytes_are_limited() {
         let deep = "[".repeat(200_000);
@@ -223,6 +225,7 @@ mod tests {
         assert!(refusal(&format!("{{{}}}", many.join(","))).contains("more than 500000 keys"));
     }
 
+    // hazard: 62
     #[test]
     fn letters_that_go_folds_are_seen() {
         for key in ["LAYERS", "Layers", "layer\u{17f}", "\u{17f}chemaVersion"] {

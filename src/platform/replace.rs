@@ -115,6 +115,7 @@ fn is_temporary(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    // hazard: 94
     #[test]
     fn a_file_is_replaced_and_what_a_killed_process_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();

@@ -244,6 +244,7 @@ fn what_is_wrong_is_said() {
     }
 }
 
+// hazard: 64, 65
 #[test]
 fn bad_digests_are_explained_by_their_cause() {
     let cause = |text: &str| {

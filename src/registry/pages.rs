@@ -154,6 +154,7 @@ mod tests {
         }
     }
 
+    // hazard: 79
     #[test]
     fn only_the_same_list_of_the_same_registry_goes_on() {
         let origin = Origin::of(&Url::parse("https://r.example/").unwrap()).unwrap();
@@ -194,6 +195,7 @@ mod tests {
         assert_eq!(next_query(&[], &origin, "team/net/tags/list"), Ok(None));
     }
 
+    // hazard: 79
     #[test]
     fn a_list_is_read_page_after_page_and_never_in_a_circle() {
         let mut pages = Pages::new("tags/list", Some(2), 3);
@@ -211,6 +213,7 @@ mod tests {
     }
 
     proptest::proptest! {
+        // hazard: 79
         #[test]
         fn no_header_confuses_the_reader(header in r#"[<>;,"=a-z/ ?]{0,40}"#) {
             if let Some(target) = next_target(&header) {

@@ -376,6 +376,7 @@ fn content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
 mod tests {
     use super::*;
 
+    // hazard: 56
     #[test]
     fn a_content_range_is_read_strictly() {
         for (text, expected) in [

@@ -120,6 +120,7 @@ async fn a_token_is_used_again_for_its_scope_and_replaced_when_it_is_refused() {
     );
 }
 
+// hazard: 138
 #[tokio::test]
 async fn a_refused_password_is_shown_once() {
     let (host, asked) = server(|_, _, _| reply(401, "WWW-Authenticate: Basic\r\n", "no"));

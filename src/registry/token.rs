@@ -169,6 +169,7 @@ fn read(body: &[u8]) -> Option<Token> {
 mod tests {
     use super::*;
 
+    // hazard: 137
     #[test]
     fn logins_stay_with_the_registry_and_those_it_is_known_to_work_with() {
         use ServerProblem::{Address, Foreign, InClear};

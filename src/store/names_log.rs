@@ -159,6 +159,7 @@ mod tests {
         }
     }
 
+    // hazard: 94
     #[test]
     fn a_torn_line_is_passed_over_and_the_next_change_starts_a_new_line() {
         let directory = tempfile::tempdir().unwrap();
@@ -184,6 +185,7 @@ mod tests {
         }
     }
 
+    // hazard: 98
     #[test]
     fn zeros_after_a_power_cut_are_no_change_but_other_text_is_damage() {
         let line = serde_json::to_string(&change("a:1", None)).unwrap();

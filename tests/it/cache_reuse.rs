@@ -214,6 +214,7 @@ fn a_file_rewritten_in_the_moment_it_was_packed_is_seen() {
     }
 }
 
+// hazard: 88, 92
 #[test]
 fn a_lost_or_damaged_blob_is_packed_again() {
     let kit = tree();

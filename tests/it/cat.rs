@@ -92,6 +92,7 @@ hint: `kit files q:1` lists what is in it
     );
 }
 
+// hazard: 85
 #[test]
 fn not_one_byte_of_a_damaged_layer_is_printed() {
     let kit = packed();
@@ -108,6 +109,7 @@ fn not_one_byte_of_a_damaged_layer_is_printed() {
     assert_eq!(output.stdout, "");
 }
 
+// hazard: 142
 #[test]
 fn a_reader_that_had_enough_is_no_failure() {
     let kit = Sandbox::new();

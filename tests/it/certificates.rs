@@ -98,7 +98,7 @@ impl Drop for Server {
     }
 }
 
-// hazard: 139
+// hazard: 139, 140
 #[test]
 fn certificates_of_nobody_of_others_and_of_other_times_are_refused() {
     let authority = testdata("hazards/tls/ca.pem");

@@ -257,6 +257,7 @@ Freed 2.0 KiB
     assert_eq!(text(&kit(home, "cache clear -q")), "");
 }
 
+// hazard: 142
 #[test]
 fn without_a_home_only_what_needs_one_fails() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,6 +286,7 @@ hint: set HOME, or name a folder with --config PATH or KITOPS_HOME
     }
 }
 
+// hazard: 134
 #[test]
 fn colour_appears_only_where_it_is_wanted() {
     let home = tempfile::tempdir().unwrap();
@@ -306,6 +308,7 @@ fn colour_appears_only_where_it_is_wanted() {
     )));
 }
 
+// hazard: 133
 #[test]
 fn what_comes_from_outside_is_escaped_in_messages() {
     let home = tempfile::tempdir().unwrap();
@@ -320,6 +323,7 @@ fn what_comes_from_outside_is_escaped_in_messages() {
     );
 }
 
+// hazard: 142
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_that_leaves_is_no_failure_but_a_full_disk_is() {

@@ -146,6 +146,7 @@ fn who_works_with_the_store_is_named() {
     assert!(text.contains("in use by `kit pack` (pid "), "{text}");
 }
 
+// hazard: 103
 #[cfg(unix)]
 #[test]
 fn a_home_that_cannot_be_written_to_is_found() {

@@ -83,6 +83,7 @@ fn inspect_prints_the_documents_as_they_are_stored() {
     );
 }
 
+// hazard: 90
 #[test]
 fn inspect_of_what_is_not_there_or_damaged_says_so() {
     let kit = Sandbox::new();

@@ -12,6 +12,7 @@ use crate::support::{
     trees::Fingerprint,
 };
 
+// hazard: 121
 #[test]
 fn a_bomb_is_refused_unless_the_manifest_says_its_length_or_the_limit_is_moved() {
     let zeros = vec![0; 260 << 20];
@@ -51,6 +52,7 @@ fn frame(log: u8, content: &[u8]) -> Vec<u8> {
     [&head, &block.to_le_bytes()[..3], content].concat()
 }
 
+// hazard: 105, 121
 #[test]
 fn a_wide_window_is_refused_unless_the_limit_is_moved_by_a_flag_or_a_setting() {
     let kit = Sandbox::new();

@@ -13,6 +13,7 @@ use crate::support::{
     registry::{RealRegistry, Setup},
 };
 
+// hazard: 60, 61, 63, 122, 133
 #[test]
 fn what_is_broken_or_no_kit_is_a_row_and_not_the_end() {
     let mut documents = Documents::new();
@@ -110,6 +111,7 @@ hint: push them again, or remove them: `kit remove --remote`
     assert!(output.contains("(no kit)"), "{output}");
 }
 
+// hazard: 79
 #[test]
 fn a_list_of_tags_that_leads_astray_is_refused() {
     let elsewhere = Fake::start(|_| tags(["stolen"]));
@@ -143,6 +145,7 @@ fn a_list_of_tags_that_leads_astray_is_refused() {
     assert!(elsewhere.requests().is_empty());
 }
 
+// hazard: 79
 #[test]
 fn a_list_of_tags_without_end_is_given_up() {
     let page = AtomicU32::new(0);
@@ -175,6 +178,7 @@ fn a_list_of_tags_without_end_is_given_up() {
     assert!(output.stderr.contains("cannot be understood"), "{output}");
 }
 
+// hazard: 133
 #[test]
 fn what_a_registry_refuses_is_told_in_its_words() {
     let kit = sandbox();
@@ -251,6 +255,7 @@ hint: check the name; behind a company's proxy set HTTPS_PROXY or --proxy
     );
 }
 
+// hazard: 139, 140
 #[test]
 fn a_certificate_of_an_unknown_authority_is_said() {
     let Some(registry) = RealRegistry::start(&Setup {

@@ -204,6 +204,7 @@ hint: run `kit login [HOST]`
     let _ = kit.run(["list", &name, "--plain-http"]).success();
 }
 
+// hazard: 80, 133
 #[test]
 fn tags_come_page_after_page_and_what_is_none_is_left_out() {
     let mut documents = Documents::new();
@@ -250,6 +251,7 @@ fn a_repository_without_tags_is_an_empty_list() {
     }
 }
 
+// hazard: 70
 #[test]
 fn a_busy_registry_is_asked_again_when_it_wants() {
     let mut documents = Documents::new();

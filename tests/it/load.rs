@@ -206,6 +206,7 @@ error: gz is not a usable tar file: it is compressed with gzip; decompress it fi
     assert!(names(&kit).is_empty());
 }
 
+// hazard: 87
 #[test]
 fn a_damaged_or_cut_layout_gives_no_kit() {
     let kit = Sandbox::new();
@@ -248,6 +249,7 @@ fn a_damaged_or_cut_layout_gives_no_kit() {
     }
 }
 
+// hazard: 59, 122
 #[test]
 fn a_manifest_beyond_all_bounds_is_refused_by_its_size() {
     let kit = Sandbox::new();

@@ -178,6 +178,7 @@ fn with_token_server(realm_at: impl Fn(u16) -> String + Send + Sync + 'static) -
     (registry, server)
 }
 
+// hazard: 137, 138
 #[test]
 fn a_token_is_asked_for_with_the_password_and_the_registry_sees_only_the_token() {
     let kit = sandbox();
@@ -226,6 +227,7 @@ fn a_password_without_a_name_is_an_identity_token() {
     assert!(check.contains("with a token"), "{check}");
 }
 
+// hazard: 137
 #[test]
 fn a_foreign_token_server_gets_no_password_until_it_is_trusted() {
     let kit = sandbox();
@@ -248,6 +250,7 @@ hint: if you trust it with your password: `kit login [HOST] --token-server local
     assert_eq!(server.requests().len(), 2);
 }
 
+// hazard: 137
 #[test]
 fn a_token_server_at_an_address_of_nobody_is_refused() {
     for realm in [
@@ -262,6 +265,7 @@ fn a_token_server_at_an_address_of_nobody_is_refused() {
     }
 }
 
+// hazard: 136
 #[test]
 fn a_redirect_to_another_origin_goes_on_without_the_login() {
     let elsewhere = Fake::start(|_| Answer::new(200));
@@ -277,6 +281,7 @@ fn a_redirect_to_another_origin_goes_on_without_the_login() {
     assert_eq!(seen[0].header("authorization"), None);
 }
 
+// hazard: 136
 #[test]
 fn whoever_is_redirected_to_cannot_ask_for_the_login() {
     let elsewhere = Fake::start(|_| Answer::wants_basic());
@@ -290,6 +295,7 @@ fn whoever_is_redirected_to_cannot_ask_for_the_login() {
     assert_eq!(elsewhere.requests().len(), 1);
 }
 
+// hazard: 69
 #[test]
 fn redirects_that_lead_nowhere_good_are_not_followed() {
     for (location, problem) in [
@@ -312,6 +318,7 @@ fn redirects_that_lead_nowhere_good_are_not_followed() {
     }
 }
 
+// hazard: 133
 #[test]
 fn a_challenge_that_cannot_be_understood_is_quoted_harmlessly() {
     for challenge in [
@@ -332,6 +339,7 @@ fn a_challenge_that_cannot_be_understood_is_quoted_harmlessly() {
     assert!(output.stderr.contains("it does not say"), "{output}");
 }
 
+// hazard: 133
 #[test]
 fn what_is_no_registry_is_called_so() {
     let server = Fake::start(|_| Answer::new(404).body("<html>\x1b[2Jnot here</html>"));
@@ -351,6 +359,7 @@ hint: check host and port: the name of a repository is not part of them
     assert!(output.stderr.contains("I am\\x1b[2J a teapot"), "{output}");
 }
 
+// hazard: 123, 125
 #[test]
 fn bodies_without_end_are_cut() {
     let many: u64 = 300 << 20;
@@ -365,6 +374,7 @@ fn bodies_without_end_are_cut() {
     assert!(output.stderr.contains("1048576 bytes"), "{output}");
 }
 
+// hazard: 70
 #[test]
 fn a_registry_that_is_busy_is_asked_again_when_it_said() {
     let first = AtomicBool::new(true);
@@ -386,6 +396,7 @@ fn a_registry_that_is_busy_is_asked_again_when_it_said() {
     assert!(times[1] - times[0] >= Duration::from_secs(1));
 }
 
+// hazard: 70
 #[test]
 fn nobody_waits_a_day_and_retries_are_counted() {
     let registry = Fake::start(|_| Answer::new(429).header("Retry-After", "86400"));
@@ -401,6 +412,7 @@ fn nobody_waits_a_day_and_retries_are_counted() {
     assert_eq!(registry.requests().len(), 2);
 }
 
+// hazard: 138
 #[test]
 fn no_output_holds_a_secret_whatever_happens() {
     let encoded = {

@@ -24,6 +24,7 @@ fn basic(user: &str, password: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
 }
 
+// hazard: 138
 #[test]
 fn the_own_file_is_private_and_keeps_what_it_does_not_know() {
     let (kit, registry) = (sandbox(), registry());
@@ -50,6 +51,7 @@ fn the_own_file_is_private_and_keeps_what_it_does_not_know() {
     assert_eq!(credentials(&kit)["auths"].as_object().unwrap().len(), 1);
 }
 
+// hazard: 132, 138
 #[test]
 fn an_own_file_that_is_a_link_or_damaged_is_left_alone_and_named() {
     let (kit, registry) = (sandbox(), registry());
@@ -196,6 +198,7 @@ Logged in to [HOST] as `ci`, by docker-credential-cloud (named in [ROOT]/.docker
     let _ = kit.run(["login", &host, "--check"]).exits(3);
 }
 
+// hazard: 132, 138
 #[test]
 fn a_helper_that_does_not_work_is_named_and_what_it_prints_is_not() {
     let (kit, registry) = (sandbox(), registry());
@@ -294,6 +297,7 @@ warning: the login was sent to [HOST] in clear: it does not speak TLS
     let _ = kit.run(["login", &host, "--check"]).exits(3);
 }
 
+// hazard: 138
 #[test]
 fn a_helper_that_cannot_keep_a_login_does_not_leave_it_in_clear() {
     let (kit, registry) = (sandbox(), registry());

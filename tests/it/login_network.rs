@@ -19,6 +19,7 @@ fn with_tls(client_certificates: bool) -> Option<RealRegistry> {
     })
 }
 
+// hazard: 139, 140, 141
 #[test]
 fn an_authority_that_is_not_the_systems_has_to_be_named() {
     let Some(registry) = with_tls(false) else {
@@ -59,6 +60,7 @@ hint: if the registry has an authority of its own, name it with --ca-file FILE
     login(&kit, &host, []).success();
 }
 
+// hazard: 139
 #[test]
 fn a_certificate_for_another_host_is_refused() {
     let Some(registry) = with_tls(false) else {
@@ -79,6 +81,7 @@ hint: this name is not in its certificate: use the one that is
     );
 }
 
+// hazard: 139
 #[test]
 fn speaking_in_clear_to_tls_is_refused_by_the_registry_in_its_words() {
     let Some(registry) = with_tls(false) else {
@@ -129,6 +132,7 @@ fn files_without_certificates_or_keys_are_named() {
     }
 }
 
+// hazard: 141
 #[test]
 fn a_client_certificate_is_shown_and_a_flag_beats_the_variable() {
     let Some(registry) = with_tls(true) else {
@@ -169,6 +173,7 @@ fn proxy() -> Fake {
     })
 }
 
+// hazard: 141
 #[test]
 fn proxies_come_from_the_environment_or_the_flag() {
     let (mut kit, proxy) = (sandbox(), proxy());
@@ -191,6 +196,7 @@ fn proxies_come_from_the_environment_or_the_flag() {
     );
 }
 
+// hazard: 141
 #[test]
 #[cfg(target_os = "linux")] // where 0.0.0.0 is this machine, but no loopback address
 fn no_proxy_takes_networks() {
@@ -205,6 +211,7 @@ fn no_proxy_takes_networks() {
     assert_eq!((proxy.requests().len(), registry.requests().len()), (2, 2));
 }
 
+// hazard: 141
 #[test]
 fn tls_goes_through_the_tunnel_of_a_proxy() {
     let Some(registry) = with_tls(false) else {
@@ -231,6 +238,7 @@ fn tls_goes_through_the_tunnel_of_a_proxy() {
     }
 }
 
+// hazard: 138, 141
 #[test]
 fn a_proxy_that_refuses_a_tunnel_is_named_without_its_password() {
     let (kit, proxy) = (sandbox(), Fake::start(|_| Answer::new(407)));

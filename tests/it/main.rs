@@ -60,6 +60,7 @@ mod reference; // docs/cli.md and the manual pages are what the program says of 
 mod reference_command_line; // what KitOps takes is taken, or listed as missing
 mod registry_errors;
 mod registry_ways;
+mod reliability; // what may happen, and which tests show that it does no harm
 mod remove;
 mod remove_remote; // taking names and kits away
 mod reproducible; // one tree, one digest

@@ -275,6 +275,7 @@ error: layer sha256:[DIGEST] of x:1 is a file without a path: it has no annotati
     kit.run(["info", "x:1"]).success();
 }
 
+// hazard: 1, 2
 #[test]
 fn paths_of_a_modelpack_stay_in_the_target() {
     for path in [
@@ -305,6 +306,7 @@ fn paths_of_a_modelpack_stay_in_the_target() {
     }
 }
 
+// hazard: 35
 #[test]
 fn a_modelpack_that_contradicts_itself_is_refused() {
     let plain = b"weights";
@@ -342,6 +344,7 @@ fn a_modelpack_that_contradicts_itself_is_refused() {
     }
 }
 
+// hazard: 8, 11
 #[test]
 fn a_raw_layer_that_says_it_is_a_link_or_a_folder_is_refused() {
     for (flag, code) in [(0, 0), (48, 0), (2, 1), (5, 1)] {

@@ -104,6 +104,7 @@ Unpacking code `.`
     assert_eq!(shelf.sent(), asked);
 }
 
+// hazard: 81
 #[test]
 fn what_a_parent_names_is_not_followed_everywhere() {
     let publisher = Sandbox::new();
@@ -198,6 +199,7 @@ hint: `kit load` takes it out of a bundle; a name that begins with a registry is
     assert!(!kit.home().join("store/index.json").exists());
 }
 
+// hazard: 81
 #[test]
 fn a_login_in_the_environment_is_not_for_what_a_kitfile_names() {
     let publisher = Sandbox::new();

@@ -241,6 +241,7 @@ fn without_the_store_a_killed_run_goes_on_in_the_next() {
     registry.has_kit("team/net", "1.0");
 }
 
+// hazard: 47
 #[test]
 fn without_the_store_a_file_that_changes_meanwhile_is_an_error_and_no_kit() {
     let kit = Sandbox::new();

@@ -156,6 +156,7 @@ Nothing to free
     assert_eq!(count_blobs(&kit), 3);
 }
 
+// hazard: 91, 116
 #[test]
 fn nothing_is_freed_while_a_kit_cannot_be_read() {
     let kit = sandbox();

@@ -65,6 +65,7 @@ hint: run `kit login [HOST]`
     );
 }
 
+// hazard: 138
 #[test]
 fn a_login_that_is_not_taken_is_told_in_the_registrys_words() {
     for status in [401, 403] {
@@ -150,6 +151,7 @@ hint: the kit is not complete there: push it again
     );
 }
 
+// hazard: 70, 133
 #[test]
 fn a_registry_that_is_busy_or_broken_is_worth_another_try_later() {
     let limited = said(429, "TOOMANYREQUESTS", "pull rate limit");
@@ -233,6 +235,7 @@ hint: check host and port, and whether it is running
     );
 }
 
+// hazard: 140
 #[test]
 #[cfg(target_os = "linux")] // where 0.0.0.0 is this machine, but no loopback address
 fn tls_to_what_speaks_none_is_not_given_up_silently() {
@@ -251,6 +254,7 @@ hint: if it is meant to be spoken to in clear, say so with --plain-http
     assert!(registry.requests().is_empty());
 }
 
+// hazard: 139
 #[test]
 fn clear_text_to_what_speaks_tls_is_told_so() {
     // As TLS libraries answer: an alert.
@@ -303,6 +307,7 @@ hint: it seems to speak TLS: leave --plain-http out
     );
 }
 
+// hazard: 139
 #[test]
 fn a_certificate_that_is_not_trusted_says_why() {
     let Some(registry) = RealRegistry::start(&Setup {
@@ -337,6 +342,7 @@ hint: this name is not in its certificate: use the one that is
     let _ = ask(&registry.host(), &flags).exits(3);
 }
 
+// hazard: 60, 69, 122
 #[test]
 fn answers_that_are_no_answers_are_refused() {
     assert_data_eq!(

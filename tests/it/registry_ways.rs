@@ -39,6 +39,7 @@ fn list(kit: &Sandbox, host: &str, flags: &[&str]) -> Output {
     output
 }
 
+// hazard: 141
 #[test]
 fn certificates_are_shown_and_believed_as_flags_and_variables_say() {
     let Some(registry) = RealRegistry::start(&Setup {
@@ -140,6 +141,7 @@ fn a_proxy_is_used_as_flag_and_variables_say() {
     );
 }
 
+// hazard: 141
 #[test]
 fn a_proxy_of_the_settings_gives_way_to_the_variable_and_that_to_the_flag() {
     let proxy = registry(|_| None);
@@ -193,6 +195,7 @@ fn networks_that_need_no_proxy_are_reached_without() {
     assert!(!direct.requests().is_empty());
 }
 
+// hazard: 132
 #[test]
 fn a_helper_that_is_missing_hangs_or_prints_junk_is_named_and_nothing_is_asked_for() {
     let registry = registry(only("ci", PASSWORD));

@@ -359,6 +359,7 @@ hint: there is `team/net:1`, `team/net:latest`
     assert_eq!(names(&kit).len(), 2);
 }
 
+// hazard: 90, 91, 92
 #[test]
 fn broken_kits_can_be_removed() {
     for broken in [lose, damage] {
@@ -395,6 +396,7 @@ hint: remove b:1, or mend it by packing or loading it again
     assert_eq!(count_blobs(&kit), 6);
 }
 
+// hazard: 116
 #[test]
 fn space_is_left_to_prune_while_the_store_is_in_use() {
     let kit = Sandbox::new();
@@ -422,6 +424,7 @@ hint: run `kit prune` later
     assert_eq!(count_blobs(&kit), 0);
 }
 
+// hazard: 117
 #[test]
 fn a_kit_that_is_open_keeps_its_blobs() {
     let kit = Sandbox::new();

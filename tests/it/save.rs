@@ -135,6 +135,7 @@ fn a_damaged_kit_leaves_no_file() {
     assert!(kit.store().damaged().is_empty());
 }
 
+// hazard: 85
 #[test]
 fn not_one_byte_of_a_damaged_kit_goes_into_a_pipe() {
     let (kit, digest) = packed();

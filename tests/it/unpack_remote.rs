@@ -143,6 +143,7 @@ fn all_of_a_kit_comes_over_several_connections() {
     assert!(shelf.blobs().len() > 8, "the model comes in parts");
 }
 
+// hazard: 57
 #[test]
 fn broken_connections_are_taken_up_where_they_ended() {
     for fate in [Fate::Cut(700_000), Fate::Silent(700_000), Fate::Status(503)] {
@@ -164,6 +165,7 @@ fn broken_connections_are_taken_up_where_they_ended() {
     }
 }
 
+// hazard: 55
 #[test]
 fn a_registry_without_ranges_sends_each_layer_as_one_stream() {
     let (publisher, shelf, name) = shelf(12 * MIB, blobs(|_| Fate::Whole));
@@ -175,6 +177,7 @@ fn a_registry_without_ranges_sends_each_layer_as_one_stream() {
     assert_eq!(shelf.blobs().len(), 4, "config and three layers");
 }
 
+// hazard: 52
 #[test]
 fn layers_that_are_wrong_come_once_more_and_then_never_under_their_names() {
     let asked = AtomicUsize::new(0);
@@ -271,6 +274,7 @@ fn tokens_that_end_in_the_middle_are_renewed() {
     assert!(shelf.tokens() > 1, "{}", shelf.tokens());
 }
 
+// hazard: 57
 #[test]
 fn a_registry_that_goes_away_ends_the_run_and_what_is_whole_stays() {
     // The config and the code come.

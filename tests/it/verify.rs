@@ -160,6 +160,7 @@ Checked 1 kit, 3 blobs, 2.8 KiB: all is well
     );
 }
 
+// hazard: 85, 90, 91, 92
 #[test]
 fn every_blob_of_a_kit_that_is_missing_or_damaged_is_found() {
     for (broken, word) in [(lose as fn(&Sandbox, &str), "missing"), (damage, "damaged")] {
@@ -211,6 +212,7 @@ Checked 1 kit, 4 blobs, 2.8 KiB: all is well
     );
 }
 
+// hazard: 93
 #[test]
 fn a_lost_index_is_repaired_from_the_log_without_loss() {
     let kit = Sandbox::new();
@@ -243,6 +245,7 @@ warning: the index of the store was lost (index is malformed): its names were re
     verify(&kit, "").success();
 }
 
+// hazard: 93
 #[test]
 fn names_that_cannot_be_restored_are_a_loss() {
     let kit = Sandbox::new();

@@ -240,6 +240,7 @@ hint: packing or loading a kit again heals it; `kit remove` gives it up
     drop((publisher, digest));
 }
 
+// hazard: 52
 #[test]
 fn what_comes_wrong_is_not_believed() {
     let rules = Rules {

@@ -64,6 +64,7 @@ fn unpack_within(
     }
 }
 
+// hazard: 33, 104
 #[test]
 fn all_members_and_frames_are_read_and_hashed_on_both_sides() {
     let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
@@ -107,6 +108,7 @@ fn large_content_passes_through_whole() {
     }
 }
 
+// hazard: 33
 #[test]
 fn every_cut_and_every_changed_byte_that_matters_is_found() {
     let content = b"some content that is compressed, and compressed, and compressed";
@@ -145,6 +147,7 @@ fn every_cut_and_every_changed_byte_that_matters_is_found() {
     }
 }
 
+// hazard: 33
 #[test]
 fn what_follows_the_last_member_is_an_error() {
     for (good, compression) in [
@@ -162,6 +165,7 @@ fn what_follows_the_last_member_is_an_error() {
     assert!(unpack(&gzip(b"other"), Compression::Zstd).is_err());
 }
 
+// hazard: 33
 #[test]
 fn checksums_are_checked() {
     let good = gzip(b"content");
@@ -187,6 +191,7 @@ fn checksums_are_checked() {
     );
 }
 
+// hazard: 105, 121
 #[test]
 fn a_window_of_more_than_128_mib_is_refused_unless_it_is_allowed() {
     // A frame header that asks for 2^log bytes, then an empty last block.
@@ -235,6 +240,7 @@ fn a_source_that_fails_is_not_damage() {
     }
 }
 
+// hazard: 121
 #[test]
 fn few_bytes_that_unpack_to_very_many_are_refused_unless_it_is_said() {
     let bomb = zstd_of(&vec![0; 1 << 20]).repeat(300); // 300 MiB of zeros

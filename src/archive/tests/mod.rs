@@ -241,6 +241,7 @@ fn a_missing_layer_path_is_an_error() {
     assert_eq!(error.to_string(), "path `a/below` does not exist");
 }
 
+// hazard: 24
 #[test]
 fn names_that_clash_on_other_systems_are_named() {
     let context = Context::new(&[
@@ -263,6 +264,7 @@ fn names_that_clash_on_other_systems_are_named() {
     );
 }
 
+// hazard: 50
 #[test]
 fn the_archive_does_not_depend_on_threads() {
     let large = "0123456789abcdef".repeat(200_000);
@@ -366,6 +368,7 @@ fn a_raw_layer_is_its_file() {
     }
 }
 
+// hazard: 47
 #[test]
 fn a_file_that_changes_between_walk_and_read_is_refused() {
     for (content, large) in [("short".to_owned(), false), ("x".repeat(3 << 20), true)] {

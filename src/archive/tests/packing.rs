@@ -95,6 +95,7 @@ fn a_raw_layer_has_the_digest_of_its_file() {
     }
 }
 
+// hazard: 47
 #[test]
 fn a_file_that_changes_is_refused_whatever_it_becomes() {
     for compression in ALL {

@@ -9,6 +9,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+// hazard: 48
 #[test]
 fn modes_are_those_of_the_execute_bit_unless_kept() {
     let context = Context::new(&[("d/run", ""), ("d/plain", "")]);
@@ -25,6 +26,7 @@ fn modes_are_those_of_the_execute_bit_unless_kept() {
     assert_eq!(modes(&kept.unwrap()), [0o1777, 0o606, 0o4711]);
 }
 
+// hazard: 41
 #[test]
 fn links_inside_are_packed_as_what_they_lead_to() {
     let context = Context::new(&[("data/a", "A"), ("data/sub/b", "B")]);
@@ -59,6 +61,7 @@ fn links_inside_are_packed_as_what_they_lead_to() {
     assert_eq!(sizes, [0, 1, 1, 1, 0, 1, 0, 1, 1, 1, 0, 1]);
 }
 
+// hazard: 41
 #[test]
 fn a_linked_layer_path_is_packed_as_what_it_leads_to() {
     let context = Context::new(&[("real/w", "W"), ("file", "F")]);
@@ -69,6 +72,7 @@ fn a_linked_layer_path_is_packed_as_what_it_leads_to() {
     assert_eq!(names(&found, 1), ["readme"]);
 }
 
+// hazard: 42, 51
 #[test]
 fn every_link_that_cannot_be_packed_is_named_with_both_ends() {
     let outside = Context::new(&[("secret", "")]);
@@ -136,6 +140,7 @@ fn following_all_links_lists_what_comes_from_outside() {
     assert!(found.warnings[0].starts_with("`weights` is packed from outside the context: `"));
 }
 
+// hazard: 42
 #[test]
 fn a_cache_snapshot_is_packed_as_real_files() {
     let cache = Context::new(&[("models--o--n/blobs/0123", "weights")]);
@@ -164,6 +169,7 @@ fn a_cache_snapshot_is_packed_as_real_files() {
     assert!(pack(&found, 0, 1).1.starts_with(b"model.safetensors\0"));
 }
 
+// hazard: 45
 #[test]
 fn special_files_are_warned_of_or_refused() {
     let context = Context::new(&[("a", "")]);
@@ -183,6 +189,7 @@ fn special_files_are_warned_of_or_refused() {
     drop(socket);
 }
 
+// hazard: 124
 #[test]
 fn a_deep_context_is_walked_on_a_small_stack() {
     const DEPTH: usize = 500;
@@ -203,6 +210,7 @@ fn a_deep_context_is_walked_on_a_small_stack() {
     assert_eq!(found, DEPTH + 1);
 }
 
+// hazard: 51
 #[test]
 fn links_that_multiply_are_refused() {
     let context = Context::new(&[("end/file", "")]);

@@ -112,6 +112,7 @@ mod tests {
         claims.warning()
     }
 
+    // hazard: 24
     #[test]
     fn names_that_some_systems_do_not_tell_apart_are_told() {
         for (paths, told) in [

@@ -132,9 +132,9 @@ mod tests {
         assert_eq!(check_global(b"14 comment=ab\n"), Ok(()));
     }
 
+    // hazard: 4, 7, 12, 30
     #[test]
     fn malformed_repeated_and_sparse_records_are_refused() {
-        // Cases 4, 7, 12, 30.
         for body in [
             &b"9 path=a\n9 path=b\n"[..],
             b"9 path=ab",

@@ -225,6 +225,7 @@ mod tests {
         Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap()
     }
 
+    // hazard: 40, 104
     #[test]
     fn files_and_folders_move_onto_another_device_and_replace_nothing() {
         let [from, to] = devices();

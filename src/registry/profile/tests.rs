@@ -63,6 +63,7 @@ fn registries_are_known_by_their_answers_and_a_name_counts_more() {
     assert_eq!(habits.name(), "GitHub");
 }
 
+// hazard: 77
 #[test]
 fn chunks_follow_time_and_limits() {
     let mut habits = Habits::of("registry.example");

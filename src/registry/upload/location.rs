@@ -71,6 +71,7 @@ pub(super) fn received(range: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    // hazard: 135
     #[test]
     fn uploads_go_on_where_it_is_safe() {
         for (base, location, expected) in [

@@ -293,6 +293,7 @@ mod tests {
         }
     }
 
+    // hazard: 89
     #[tokio::test]
     async fn a_damaged_blob_is_never_sent_whole() {
         let content = vec![7; 600_000];

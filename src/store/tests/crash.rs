@@ -2,6 +2,7 @@
 
 use super::*;
 
+// hazard: 95, 116
 #[test]
 fn the_next_writer_sweeps_what_dead_processes_left_and_nothing_else() {
     let room = Room::new();
@@ -25,6 +26,7 @@ fn the_next_writer_sweeps_what_dead_processes_left_and_nothing_else() {
     assert!(room.has_blob("one"));
 }
 
+// hazard: 94
 #[test]
 fn a_crash_between_log_and_index_loses_no_name() {
     let room = Room::new();
@@ -71,6 +73,7 @@ fn a_store_that_was_begun_is_completed() {
     }
 }
 
+// hazard: 90
 #[test]
 fn a_bad_manifest_stops_no_other_kit() {
     let room = Room::new();

@@ -7,6 +7,7 @@ use std::{
 
 use super::*;
 
+// hazard: 110, 144
 #[test]
 fn twenty_packers_of_a_new_store_lose_no_name() {
     let room = Room::new();
@@ -32,6 +33,7 @@ fn twenty_packers_of_a_new_store_lose_no_name() {
     assert_eq!(files_in(&room.store.ingest_dir()), [""; 0]);
 }
 
+// hazard: 115, 116
 #[test]
 fn packing_beside_removing_and_pruning_leaves_every_packed_kit_whole() {
     let room = Room::new();
@@ -71,6 +73,7 @@ fn packing_beside_removing_and_pruning_leaves_every_packed_kit_whole() {
     assert!((0..4).all(|packer| room.names().contains(&format!("a:{packer}"))));
 }
 
+// hazard: 120
 #[test]
 fn who_cannot_wait_is_told_who_holds_the_store() {
     let room = Room::new();
@@ -93,6 +96,7 @@ fn who_cannot_wait_is_told_who_holds_the_store() {
     );
 }
 
+// hazard: 120
 #[test]
 fn waiting_is_said_once_and_ends_when_the_holder_is_done() {
     let room = Room::new();
@@ -129,6 +133,7 @@ fn an_interrupted_wait_ends() {
     assert!(matches!(waited, Err(Error::Interrupted)));
 }
 
+// hazard: 120
 #[test]
 fn an_exclusive_waiter_is_not_overtaken_by_newcomers() {
     let room = Room::new();

@@ -85,6 +85,7 @@ fn naming_again_changes_neither_index_nor_log() {
     assert_eq!(state(), before);
 }
 
+// hazard: 93
 #[test]
 fn a_lost_index_is_restored_from_the_log_and_says_so() {
     for content in [
@@ -119,6 +120,7 @@ fn a_lost_index_is_restored_from_the_log_and_says_so() {
     }
 }
 
+// hazard: 91
 #[test]
 fn a_name_whose_manifest_is_gone_stays_and_guards_its_layers_until_the_kit_is_whole_or_removed() {
     let room = Room::new();
@@ -175,6 +177,7 @@ fn packing_again_under_the_name_whose_manifest_was_lost_makes_it_whole() {
     assert!(room.store.plan_prune(None, &Silent).is_ok());
 }
 
+// hazard: 93
 #[test]
 fn with_index_and_log_lost_nothing_is_believed_and_a_repair_finds_the_kits() {
     for log in [None, Some("no log\n")] {
@@ -199,6 +202,7 @@ fn with_index_and_log_lost_nothing_is_believed_and_a_repair_finds_the_kits() {
     }
 }
 
+// hazard: 93, 94
 #[test]
 fn a_torn_log_line_does_not_hinder_the_next_change() {
     let room = Room::new();
@@ -214,6 +218,7 @@ fn a_torn_log_line_does_not_hinder_the_next_change() {
     assert_eq!(room.names(), ["a:1", "a:2"]);
 }
 
+// hazard: 92
 #[test]
 fn a_kit_is_not_named_before_all_of_it_is_there() {
     let room = Room::new();
@@ -244,6 +249,7 @@ fn a_kit_is_not_named_before_all_of_it_is_there() {
     assert_eq!(room.names(), ["a:1"]);
 }
 
+// hazard: 94
 #[test]
 fn a_change_that_cannot_be_made_leaves_no_line_in_the_log() {
     let room = Room::new();
@@ -282,6 +288,7 @@ fn many_kits_get_their_names_at_once_or_none_does() {
     assert_eq!(room.names()[..3], ["a:1", "b:1", "c:1"]);
 }
 
+// hazard: 106
 #[test]
 fn a_store_of_a_newer_version_is_refused() {
     let room = Room::new();

@@ -69,6 +69,7 @@ fn a_recorded_blob_is_believed_and_a_changed_one_is_not() {
     assert_eq!(has(&digest, 3, Trust::Recorded), Presence::Damaged);
 }
 
+// hazard: 85
 #[cfg(unix)]
 #[test]
 fn a_changed_byte_is_noticed_although_size_and_time_are_as_before() {
@@ -108,6 +109,7 @@ fn a_changed_byte_is_noticed_although_size_and_time_are_as_before() {
     assert!(room.verify(false).is_sound());
 }
 
+// hazard: 88, 109
 #[test]
 fn storing_again_heals_whatever_stands_in_the_place_of_a_blob() {
     let digest = Digest::of(b"one");
@@ -140,6 +142,7 @@ fn storing_again_heals_whatever_stands_in_the_place_of_a_blob() {
     }
 }
 
+// hazard: 106
 #[test]
 fn a_blob_that_was_only_copied_here_is_read_once_and_then_believed() {
     let room = Room::new();
@@ -159,6 +162,7 @@ fn a_blob_that_was_only_copied_here_is_read_once_and_then_believed() {
     assert!(stamps.matches(&digest, &stamp));
 }
 
+// hazard: 85, 86, 87
 #[test]
 fn a_verified_reader_fails_at_the_end_of_a_wrong_blob_and_stays_failed() {
     let room = Room::new();
@@ -205,6 +209,7 @@ fn a_verified_reader_fails_at_the_end_of_a_wrong_blob_and_stays_failed() {
     }
 }
 
+// hazard: 85, 92
 #[test]
 fn verification_names_what_is_damaged_missing_or_stray_and_who_needs_it() {
     let room = Room::new();
@@ -270,6 +275,7 @@ fn a_kit_that_is_wrong_about_a_size_does_not_cost_a_right_blob() {
     assert_eq!((report.damaged.len(), report.problems.len()), (0, 1));
 }
 
+// hazard: 103
 #[cfg(unix)]
 #[test]
 fn a_store_that_cannot_be_written_to_is_read_without_locks() {

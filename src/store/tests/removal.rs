@@ -143,6 +143,7 @@ fn a_layer_that_another_kit_needs_under_another_media_type_survives() {
     assert_eq!(room.blobs(), []);
 }
 
+// hazard: 90, 91
 #[test]
 fn a_kit_whose_manifest_is_missing_or_damaged_can_be_removed() {
     for damage in [None, Some(&b"damaged"[..])] {
@@ -176,6 +177,7 @@ fn a_name_that_moved_since_the_plan_stays() {
     assert!(room.names().contains(&"a:1".to_owned()));
 }
 
+// hazard: 115, 116, 117
 #[test]
 fn names_go_at_once_and_blobs_wait_while_someone_is_at_work() {
     let room = Room::new();
@@ -191,6 +193,7 @@ fn names_go_at_once_and_blobs_wait_while_someone_is_at_work() {
     assert_eq!(room.blobs(), []);
 }
 
+// hazard: 116
 #[test]
 fn nothing_is_deleted_while_one_kit_cannot_be_read() {
     let room = Room::new();
@@ -208,6 +211,7 @@ fn nothing_is_deleted_while_one_kit_cannot_be_read() {
     assert_eq!(room.blobs().len(), 6);
 }
 
+// hazard: 116
 #[test]
 fn pruning_keeps_what_came_into_use_since_the_plan_and_what_is_young() {
     let room = Room::new();

@@ -84,6 +84,7 @@ All of it is there already
     }
 }
 
+// hazard: 138
 #[test]
 fn each_registry_is_asked_with_its_own_login() {
     let secured = || {

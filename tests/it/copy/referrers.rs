@@ -116,6 +116,7 @@ fn signatures_under_tags_of_their_own_come_along() {
     assert!(pulled.contains(&signature), "{pulled}");
 }
 
+// hazard: 79
 #[test]
 fn lists_of_referrers_are_read_to_their_end_and_on_no_other_host() {
     let Some(target) = RealRegistry::start(&Setup::default()) else {

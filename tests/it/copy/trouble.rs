@@ -104,6 +104,7 @@ fn a_source_that_breaks_off_is_asked_for_the_rest() {
     assert!(passed < 5 * MIB + 100_000, "{passed}");
 }
 
+// hazard: 52
 #[test]
 fn a_wrong_blob_never_gets_a_name_at_the_target() {
     let Some((one, two)) = two() else {

@@ -8,6 +8,7 @@ use snapbox::{assert_data_eq, str};
 use super::{code, would_hold};
 use crate::support::{Sandbox, trees::Fingerprint};
 
+// hazard: 41
 #[test]
 fn links_inside_are_packed_as_what_they_lead_to() {
     let kit = Sandbox::new();
@@ -51,6 +52,7 @@ src/tools/run.sh exec a8076d3d28d2
     );
 }
 
+// hazard: 42, 51
 #[test]
 fn links_that_cannot_be_packed_are_all_named_with_both_ends() {
     let kit = Sandbox::new();
@@ -174,6 +176,7 @@ Saved manifest to storage: sha256:[DIGEST]
     );
 }
 
+// hazard: 41, 44
 #[test]
 fn a_layer_below_a_link_that_leads_outside_is_refused() {
     let kit = Sandbox::new();
@@ -192,6 +195,7 @@ hint: --follow-links all packs what lies outside, --follow-links skip leaves lin
     );
 }
 
+// hazard: 42
 #[test]
 fn a_cache_snapshot_packs_as_real_files() {
     let kit = Sandbox::new();
@@ -259,6 +263,7 @@ struct Rule {
     told: &'static [&'static str],
 }
 
+// hazard: 41
 #[test]
 fn each_rule_about_links_holds() {
     const OUT: &str = "leads outside the context";

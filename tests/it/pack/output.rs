@@ -268,6 +268,7 @@ error: SOURCE_DATE_EPOCH is `soon`, not a number of seconds since 1970
     );
 }
 
+// hazard: 88, 90
 #[test]
 fn packing_again_mends_what_is_damaged_and_says_so() {
     let kit = project();
@@ -323,6 +324,7 @@ hint: write a whole number, 1 or more
 
 /// The file is written to the whole time: its time stamp is another one after its last byte was
 /// read than before its first, however long the reading takes.
+// hazard: 47
 #[cfg(unix)]
 #[test]
 fn a_file_that_changes_while_it_is_packed_is_named() {

@@ -78,6 +78,7 @@ fn raw_layers_share_the_blocks_of_their_files_where_that_can_be() {
     kit.run(["verify"]).success();
 }
 
+// hazard: 101, 102
 #[test]
 fn a_layer_for_which_there_is_no_room_is_refused_before_it_is_written() {
     let mut kit = Sandbox::new();

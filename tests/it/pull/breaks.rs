@@ -23,6 +23,7 @@ fn wait_for(registry: &Fake, bytes: u64) {
     }
 }
 
+// hazard: 57
 #[test]
 fn a_connection_that_is_cut_again_and_again_costs_next_to_nothing() {
     let shelf = Shelf::with_model(&noise(24 * MIB, 1));
@@ -35,6 +36,7 @@ fn a_connection_that_is_cut_again_and_again_costs_next_to_nothing() {
     assert!(asked(&registry, &shelf.largest().0).len() >= 30);
 }
 
+// hazard: 57
 #[test]
 fn documents_that_break_off_are_asked_for_again() {
     let shelf = Shelf::with_model(b"weights");
@@ -77,6 +79,7 @@ fn a_registry_that_gives_no_parts_may_break_off_too() {
     assert!(asked(&registry, &large).len() >= 3);
 }
 
+// hazard: 97
 #[test]
 fn a_pull_that_is_killed_half_way_fetches_the_other_half() {
     let shelf = Shelf::with_model(&noise(32 * MIB, 3));
@@ -147,6 +150,7 @@ fn a_pull_that_fails_says_what_is_kept_and_the_next_goes_on() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 54
 #[test]
 fn a_partial_that_went_bad_heals_itself() {
     let shelf = Shelf::with_model(&noise(16 * MIB, 4));
@@ -175,6 +179,7 @@ fn a_partial_that_went_bad_heals_itself() {
     }
 }
 
+// hazard: 54
 #[test]
 fn a_side_file_that_is_nonsense_costs_no_more_than_the_partial() {
     let shelf = Shelf::with_model(&noise(8 * MIB, 5));
@@ -192,6 +197,7 @@ fn a_side_file_that_is_nonsense_costs_no_more_than_the_partial() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 72
 #[test]
 fn a_connection_that_falls_silent_is_replaced() {
     let shelf = Shelf::with_model(&noise(8 * MIB, 6));
@@ -209,6 +215,7 @@ fn a_connection_that_falls_silent_is_replaced() {
     at_most(registry.sent(), 102, shelf.size("1"));
 }
 
+// hazard: 73
 #[test]
 fn a_connection_that_drips_is_replaced() {
     let shelf = Shelf::with_model(&noise(8 * MIB, 7));
@@ -225,6 +232,7 @@ fn a_connection_that_drips_is_replaced() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 73
 #[test]
 fn the_slow_tail_is_asked_for_again() {
     let shelf = Shelf::with_model(&noise(16 * MIB, 8));
@@ -253,6 +261,7 @@ fn the_slow_tail_is_asked_for_again() {
     assert_eq!(tails.count(), 2);
 }
 
+// hazard: 52, 53
 #[test]
 fn wrong_bytes_are_fetched_once_more_and_then_refused() {
     let shelf = Shelf::with_model(&noise(3 * MIB, 9));

@@ -55,6 +55,7 @@ fn a_registry_that_wants_to_be_left_alone_is_left_alone_by_all_workers() {
     }
 }
 
+// hazard: 70
 #[test]
 fn a_registry_that_wants_to_be_left_alone_for_long_is_not_waited_for() {
     let registry = Fake::start(|_| Answer::new(429).header("Retry-After", "3600"));
@@ -133,6 +134,7 @@ fn no_more_comes_in_a_second_than_is_said() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 70
 #[test]
 fn what_fails_is_tried_again_as_often_as_is_said() {
     let shelf = Shelf::with_model(&noise(MIB, 53));
@@ -156,6 +158,7 @@ fn what_fails_is_tried_again_as_often_as_is_said() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 57, 70
 #[test]
 fn a_connection_that_breaks_without_getting_anywhere_is_not_tried_for_ever() {
     let shelf = Shelf::with_model(&noise(MIB, 54));
@@ -166,6 +169,7 @@ fn a_connection_that_breaks_without_getting_anywhere_is_not_tried_for_ever() {
     assert!(asked(&registry, &large).len() <= 4);
 }
 
+// hazard: 59, 102
 #[test]
 fn a_kit_that_does_not_fit_is_refused_before_its_first_byte() {
     let mut shelf = Shelf::with_model(b"small");

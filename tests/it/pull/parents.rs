@@ -35,6 +35,7 @@ fn start(shelf: Shelf) -> Fake {
     Fake::start(move |request| shelf.answer(request))
 }
 
+// hazard: 81, 82
 #[test]
 fn parents_come_along_and_keep_their_names() {
     let root = start(shelf(&[]));
@@ -80,6 +81,7 @@ hint: if you trust it: --allow-parent [ROOT-HOST], or `kit login [ROOT-HOST]`
     );
 }
 
+// hazard: 81
 #[test]
 fn a_login_for_the_registry_of_a_parent_is_as_good_as_leave() {
     let root = start(shelf(&[]));

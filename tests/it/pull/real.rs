@@ -176,6 +176,7 @@ fn kits_are_named_by_tag_or_digest() {
     );
 }
 
+// hazard: 84
 #[test]
 fn a_tag_that_moved_is_followed_and_one_that_moved_back_is_told_of() {
     let Some(registry) = start() else { return };
@@ -206,6 +207,7 @@ hint: someone has moved the tag, or it is not the kit you were told of
     assert_eq!(kit.store().names()[&reference], old);
 }
 
+// hazard: 88
 #[test]
 fn what_is_damaged_in_the_store_is_fetched_again() {
     let Some(registry) = start() else { return };

@@ -44,6 +44,7 @@ fn parts_are_asked_for_although_nobody_says_that_there_are_any() {
     at_most(registry.sent(), 100, shelf.size("1") + 10_000);
 }
 
+// hazard: 55
 #[test]
 fn a_whole_blob_in_place_of_a_part_is_taken_as_it_comes() {
     let shelf = shelf();
@@ -55,6 +56,7 @@ fn a_whole_blob_in_place_of_a_part_is_taken_as_it_comes() {
     assert_eq!(asked(&registry, &large).len(), 1);
 }
 
+// hazard: 56
 #[test]
 fn a_part_with_another_offset_is_no_part() {
     let shelf = shelf();
@@ -76,6 +78,7 @@ fn a_part_with_another_offset_is_no_part() {
     }
 }
 
+// hazard: 56
 #[test]
 fn a_part_that_does_not_say_which_is_no_part() {
     let shelf = shelf();
@@ -88,6 +91,7 @@ fn a_part_that_does_not_say_which_is_no_part() {
     });
 }
 
+// hazard: 56
 #[test]
 fn registries_that_refuse_open_ranges_or_all_are_lived_with() {
     let shelf = shelf();
@@ -118,6 +122,7 @@ fn registries_that_refuse_open_ranges_or_all_are_lived_with() {
     });
 }
 
+// hazard: 61
 #[test]
 fn an_index_stands_for_the_kit_in_it_if_there_is_one() {
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -163,6 +168,7 @@ fn an_index_stands_for_the_kit_in_it_if_there_is_one() {
     }
 }
 
+// hazard: 52
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
     let shelf = shelf();
@@ -176,6 +182,7 @@ fn lengths_that_do_not_fit_are_refused() {
     assert!(names(&kit).is_empty());
 }
 
+// hazard: 136, 138
 #[test]
 fn storage_that_is_redirected_to_is_asked_until_its_address_expires_and_sees_no_token() {
     const USES: usize = 3;

@@ -5,6 +5,7 @@ use std::{process::Command, thread, time::Duration};
 use super::{MIB, at_most, begin, check_store, name, names, noise, partials, pull, registry};
 use crate::support::{Sandbox, fake::Shelf};
 
+// hazard: 113, 144
 #[test]
 fn eight_processes_that_pull_one_kit_fetch_it_once() {
     let shelf = Shelf::with_model(&noise(12 * MIB, 40));
@@ -18,6 +19,7 @@ fn eight_processes_that_pull_one_kit_fetch_it_once() {
     at_most(registry.sent(), 105, shelf.size("1"));
 }
 
+// hazard: 97, 119
 #[test]
 fn whoever_waits_goes_on_when_the_one_at_work_is_killed() {
     let shelf = Shelf::with_model(&noise(12 * MIB, 41));
@@ -38,6 +40,7 @@ fn whoever_waits_goes_on_when_the_one_at_work_is_killed() {
     check_store(&kit, &shelf);
 }
 
+// hazard: 97, 143
 #[test]
 fn pulls_that_are_killed_at_any_moment_leave_nothing_wrong() {
     let shelf = Shelf::with_model(&noise(8 * MIB, 42));
@@ -55,6 +58,7 @@ fn pulls_that_are_killed_at_any_moment_leave_nothing_wrong() {
     kit.run(["verify"]).success();
 }
 
+// hazard: 97, 143
 #[cfg(unix)]
 #[test]
 fn a_pull_that_is_interrupted_says_that_it_can_go_on() {

@@ -150,6 +150,7 @@ fn a_helper_is_asked_again_when_the_token_server_takes_its_password_no_more() {
     assert!(calls(&kit) >= 2, "{}", calls(&kit));
 }
 
+// hazard: 138
 #[test]
 fn tokens_that_end_after_a_moment_are_no_hindrance() {
     // The figure that is promised is that of 5 s within 60: `KIT_TEST_TOKEN_SECONDS=5`.

@@ -10,6 +10,7 @@ const MIB: u64 = 1 << 20;
 /// More than is sent in one request to a registry of which nothing is known.
 const LARGE: usize = 40 << 20;
 
+// hazard: 74, 77, 78
 #[test]
 fn registries_of_every_kind_are_pushed_to_without_a_flag() {
     let habits = Habits::default;

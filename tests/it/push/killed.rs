@@ -148,6 +148,7 @@ fn killed_within_a_request_a_registry_that_keeps_what_came_gets_no_more_than_the
     }
 }
 
+// hazard: 143
 #[test]
 fn a_killed_push_goes_on_where_it_was() {
     for lost in [false, true] {

@@ -168,6 +168,7 @@ fn a_registry_that_wants_a_login_gets_it() {
     assert!(!output.stderr.contains(PASSWORD), "{output}");
 }
 
+// hazard: 77
 #[test]
 fn a_real_registry_that_has_lost_the_upload_is_started_over_with() {
     let Some(registry) = RealRegistry::start(&Setup::default()) else {

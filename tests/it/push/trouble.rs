@@ -30,6 +30,7 @@ fn push_chunks(habits: Habits) -> (Uploads, crate::support::Output) {
     (registry, output)
 }
 
+// hazard: 57, 77
 #[test]
 fn connections_that_break_cost_no_more_than_a_chunk_each() {
     for keeps_cut in [true, false] {
@@ -55,6 +56,7 @@ fn connections_that_break_cost_no_more_than_a_chunk_each() {
     }
 }
 
+// hazard: 70
 #[test]
 fn a_registry_that_is_busy_is_asked_again_and_goes_on() {
     for status in [500, 502, 503, 504, 408, 429] {
@@ -139,6 +141,7 @@ fn a_registry_that_takes_long_to_close_is_asked_whether_it_did() {
     }
 }
 
+// hazard: 77
 #[test]
 fn a_registry_that_answers_and_reads_no_more_does_not_hold_up_the_next_try() {
     let registry = Uploads::start(with(|asked, number| {
@@ -190,6 +193,7 @@ fn an_upload_that_is_lost_starts_over_and_that_is_said() {
     assert!(registry.received() > SEVERAL_CHUNKS as u64 + 3 * MIB);
 }
 
+// hazard: 135
 #[test]
 fn an_upload_on_another_host_never_sees_the_login() {
     let other = Fake::start(|_| Answer::new(201));
@@ -223,6 +227,7 @@ fn an_upload_on_another_host_never_sees_the_login() {
     let _ = credentials; // nothing was saved to be read
 }
 
+// hazard: 76
 #[test]
 fn another_digest_than_was_sent_is_noticed() {
     let (registry, output) = push_chunks(Habits {

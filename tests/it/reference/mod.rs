@@ -156,7 +156,7 @@ fn the_reference_and_the_manual_pages_are_what_the_program_says() {
 }
 
 /// Shows where a file is not what it should be.
-fn difference(path: &str, found: &str, expected: &str) -> String {
+pub(crate) fn difference(path: &str, found: &str, expected: &str) -> String {
     let mut text = String::new();
     snapbox::report::write_diff(
         &mut text,

@@ -24,6 +24,7 @@ fn damage(kit: &Sandbox, path: &str, change: impl Fn(&mut Vec<u8>)) {
     fs::write(&blob, bytes).unwrap();
 }
 
+// hazard: 85
 #[test]
 fn a_flipped_byte_anywhere_leaves_nothing_of_its_layer_and_all_of_the_others() {
     let kit = packed();
@@ -85,6 +86,7 @@ hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit
     assert_eq!(files(&kit, "out0").lines().count(), 12);
 }
 
+// hazard: 86, 87, 88, 92
 #[test]
 fn blobs_that_are_cut_empty_longer_or_gone_are_named() {
     let kit = packed();
@@ -133,6 +135,7 @@ hint: `kit verify --repair` sets damaged blobs aside; packing or loading the kit
     );
 }
 
+// hazard: 90
 #[test]
 fn a_damaged_manifest_or_config_is_named() {
     let kit = packed();
@@ -205,6 +208,7 @@ fn tar(path: &str) -> Vec<u8> {
     reference_tar::layer(&[reference_tar::file(path, 0o644, path)], path, &[])
 }
 
+// hazard: 34, 35, 36
 #[test]
 fn kits_that_contradict_themselves_are_refused_before_anything_is_written() {
     let kit = packed();
@@ -315,6 +319,7 @@ y
     );
 }
 
+// hazard: 1, 2, 37
 #[test]
 fn an_archive_that_leads_out_or_replaces_the_kitfile_is_refused() {
     let kit = packed();
@@ -336,6 +341,7 @@ fn an_archive_that_leads_out_or_replaces_the_kitfile_is_refused() {
     assert_eq!(files(&kit, "out"), "Kitfile");
 }
 
+// hazard: 1, 2
 #[test]
 fn a_path_that_leads_out_in_a_config_leads_nowhere() {
     let kit = packed();

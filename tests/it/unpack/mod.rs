@@ -49,6 +49,7 @@ fn files(kit: &Sandbox, folder: &str) -> String {
     files.collect::<Vec<_>>().join("\n")
 }
 
+// hazard: 49
 #[test]
 fn everything_comes_out_as_it_went_in() {
     let kit = packed();
@@ -328,6 +329,7 @@ fn the_ready_file_appears_when_all_is_there_and_never_without() {
     assert!(kit.path("out/.ready").exists());
 }
 
+// hazard: 38, 104, 124
 #[cfg(unix)]
 #[test]
 fn thousands_of_files_need_few_open_ones() {
@@ -353,6 +355,7 @@ fn thousands_of_files_need_few_open_ones() {
     }
 }
 
+// hazard: 26, 37
 #[test]
 fn a_kit_with_what_others_run_or_cannot_hold_is_unpacked_with_a_warning() {
     let kit = Sandbox::new();

@@ -144,6 +144,7 @@ hint: move that away, or unpack elsewhere with -d DIR
     assert!(kit.path("out/README.md/x").exists());
 }
 
+// hazard: 39
 #[test]
 fn a_file_that_a_killed_run_cut_off_is_completed() {
     let kit = packed();
@@ -172,6 +173,7 @@ Unpacking prompt `prompts/greet.md`
     );
 }
 
+// hazard: 40
 #[test]
 fn the_target_must_be_a_folder() {
     let kit = packed();
@@ -199,6 +201,7 @@ error: cannot unpack into file/below
     assert!(kit.path("new/deep/er/Kitfile").exists());
 }
 
+// hazard: 15, 16, 40
 #[cfg(unix)]
 #[test]
 fn the_target_may_be_a_link_and_nothing_below_it() {
@@ -239,6 +242,7 @@ hint: move that away, or unpack elsewhere with -d DIR
     }
 }
 
+// hazard: 17, 18
 #[cfg(unix)]
 #[test]
 fn a_linked_kitfile_is_replaced_itself_on_request_and_never_written_through() {
@@ -276,6 +280,7 @@ hint: move that away, or unpack elsewhere with -d DIR
     }
 }
 
+// hazard: 40
 #[cfg(unix)]
 #[test]
 fn a_target_that_may_not_be_written_is_named() {
@@ -315,6 +320,7 @@ fn what_a_killed_run_left_is_swept_and_the_users_own_is_not() {
     );
 }
 
+// hazard: 24
 #[test]
 #[cfg(target_os = "linux")] // where names are told apart
 fn names_that_other_systems_do_not_tell_apart_are_told() {

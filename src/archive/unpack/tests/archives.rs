@@ -2,11 +2,12 @@
 
 use super::*;
 
+// hazard: 1, 2, 3, 4
 #[test]
 fn names_that_lead_out_are_refused() {
     let sandbox = Sandbox::new();
     for name in ["../x", "a/../../x", "a/../b", "..", "/etc/x", "/"] {
-        // Cases 1 and 2, and the same by PAX (4) and long name.
+        // In the header, by PAX, and by a long name.
         let plain = Archive::new().file(name, b"x").end();
         let by_pax = Archive::new()
             .pax(&[("path", name.as_bytes())])
@@ -24,7 +25,7 @@ fn names_that_lead_out_are_refused() {
             );
         }
     }
-    // Case 3.
+
     let fields = Fields {
         name: b"x",
         prefix: b"..",
@@ -54,6 +55,7 @@ fn a_ustar_prefix_is_part_of_the_name_and_another_writers_field_is_not() {
     assert_eq!(sandbox.tree(), ["deep/", "deep/er/", "deep/er/x", "y"]);
 }
 
+// hazard: 4, 6, 7
 #[test]
 fn extended_headers_that_can_be_read_in_two_ways_are_refused() {
     let sandbox = Sandbox::new();
@@ -70,7 +72,7 @@ fn extended_headers_that_can_be_read_in_two_ways_are_refused() {
             .end()
     };
     for archive in [
-        Archive::new().pax(&twice).file("c", b"").end(), // Case 4.
+        Archive::new().pax(&twice).file("c", b"").end(),
         Archive::new().pax(&[]).pax(&[]).file("c", b"").end(),
         Archive::new()
             .pax(&[("path", b"a")])
@@ -84,12 +86,12 @@ fn extended_headers_that_can_be_read_in_two_ways_are_refused() {
             .end(),
         Archive::new().pax(&[("path", b"a")]).end(),
         Archive::new().entry(b'L', b"@", b"a").end(),
-        sized(512, "1", &[b'x'; 512]), // Case 6.
+        sized(512, "1", &[b'x'; 512]),
         sized(512, "1024", &[b'x'; 1024]),
         Archive::new()
             .entry(b'x', b"p", b"12 path=a\n")
             .file("c", b"")
-            .end(), // Case 7.
+            .end(),
         Archive::new()
             .entry(b'g', b"p", &record("path", b"a"))
             .file("c", b"")
@@ -104,9 +106,9 @@ fn extended_headers_that_can_be_read_in_two_ways_are_refused() {
     }
 }
 
+// hazard: 5
 #[test]
 fn a_size_told_by_pax_alone_covers_what_looks_like_a_header() {
-    // Case 5.
     let sandbox = Sandbox::new();
     let hidden = Archive::new().file("hidden", b"evil").0;
     let archive = Archive::new()
@@ -139,10 +141,11 @@ fn ignorable_and_global_records_are_passed_over() {
     assert_eq!(sandbox.tree(), ["ä/", "ä/ü"]);
 }
 
+// hazard: 8, 9, 10, 11, 12
 #[test]
 fn only_files_and_folders_are_unpacked() {
     let sandbox = Sandbox::new();
-    // Cases 8 to 12.
+
     for (flag, kind) in [
         (b'2', "a symbolic link"),
         (b'1', "a hard link"),
@@ -173,6 +176,7 @@ fn only_files_and_folders_are_unpacked() {
     assert!(matches!(sandbox.refuse(&sparse), Error::Header { .. }));
 }
 
+// hazard: 13, 14
 #[cfg(unix)]
 #[test]
 fn of_a_mode_only_the_owners_execute_bit_is_taken() {
@@ -183,7 +187,6 @@ fn of_a_mode_only_the_owners_execute_bit_is_taken() {
         mode,
         ..Fields::default()
     };
-    // Cases 13 and 14.
     let archive = Archive::new()
         .header(&Fields {
             name: b"dir",
@@ -207,10 +210,11 @@ fn of_a_mode_only_the_owners_execute_bit_is_taken() {
     assert_eq!(mode("dir") & 0o7722, 0o700);
 }
 
+// hazard: 21
 #[test]
 fn a_path_is_either_a_file_or_a_folder() {
     let sandbox = Sandbox::new();
-    // Case 21.
+
     let error = sandbox.refuse(&Archive::new().file("a", b"").file("a/b/c", b"").end());
     assert_eq!(
         error.to_string(),
@@ -235,9 +239,9 @@ fn a_path_is_either_a_file_or_a_folder() {
     }
 }
 
+// hazard: 22
 #[test]
 fn missing_folders_are_made_and_empty_ones_kept() {
-    // Case 22.
     let sandbox = Sandbox::new();
     let archive = Archive::new()
         .file("a/b/c", b"c")
@@ -248,10 +252,11 @@ fn missing_folders_are_made_and_empty_ones_kept() {
     assert_eq!(sandbox.tree(), ["a/", "a/b/", "a/b/c", "d/"]);
 }
 
+// hazard: 23
 #[test]
 fn a_path_twice_in_a_layer_is_refused() {
     let sandbox = Sandbox::new();
-    // Case 23, also where the target has the file already.
+    // Also where the target has the file already.
     let archive = Archive::new().file("d/a", b"1").file("./d//a", b"2").end();
     assert_eq!(
         sandbox.refuse(&archive).to_string(),
@@ -264,9 +269,10 @@ fn a_path_twice_in_a_layer_is_refused() {
     );
 }
 
+// hazard: 24
 #[test]
 fn names_that_the_file_system_takes_for_one_lose_nothing() {
-    // Case 24: two files where names are told apart, an error that names both elsewhere.
+    // Two files where names are told apart, an error that names both elsewhere.
     let sandbox = Sandbox::new();
     match sandbox.unpack(&Archive::new().file("File", b"1").file("file", b"2").end()) {
         Ok(_) => assert_eq!(sandbox.tree(), ["File", "file"]),
@@ -278,11 +284,12 @@ fn names_that_the_file_system_takes_for_one_lose_nothing() {
     }
 }
 
+// hazard: 25, 26, 27
 #[cfg(unix)]
 #[test]
 fn odd_names_are_kept_as_they_are() {
     use std::os::unix::ffi::OsStrExt;
-    // Cases 25 to 27.
+
     let sandbox = Sandbox::new();
     let listener = Listener::default();
     let names: [&[u8]; 5] = [b"w..bin", b"a\nb\x1b[31m", b"CON", b"C:\\x", b"\xff"];
@@ -308,10 +315,11 @@ fn odd_names_are_kept_as_they_are() {
     assert!(matches!(sandbox.refuse(&nul), Error::Name { .. }));
 }
 
+// hazard: 28
 #[test]
 fn names_beyond_the_limits_are_refused_before_anything_is_made() {
     let sandbox = Sandbox::new();
-    // Case 28.
+
     for name in [
         "x".repeat(256),
         "d/".repeat(1001) + "x",
@@ -325,6 +333,7 @@ fn names_beyond_the_limits_are_refused_before_anything_is_made() {
     }
 }
 
+// hazard: 28, 38
 #[test]
 fn deep_paths_come_and_go_with_few_handles() {
     let sandbox = Sandbox::new();
@@ -349,10 +358,11 @@ fn deep_paths_come_and_go_with_few_handles() {
     assert_eq!(fs::read_dir(sandbox.target()).unwrap().count(), 1);
 }
 
+// hazard: 29
 #[test]
 fn extended_headers_beyond_a_mebibyte_are_refused_unread() {
     let sandbox = Sandbox::new();
-    // Case 29.
+
     for (flag, size) in [
         (b'x', 2 << 20),
         (b'L', 2 << 20),
@@ -371,6 +381,7 @@ fn extended_headers_beyond_a_mebibyte_are_refused_unread() {
     }
 }
 
+// hazard: 30
 #[test]
 fn sizes_that_are_no_sizes_are_refused() {
     let sandbox = Sandbox::new();
@@ -379,7 +390,7 @@ fn sizes_that_are_no_sizes_are_refused() {
         field.extend_from_slice(&number.to_be_bytes());
         field
     };
-    // Case 30.
+
     for size in [
         base_256(1 << 63, 0x80),
         base_256(u64::MAX, 0xff),
@@ -410,9 +421,10 @@ fn sizes_that_are_no_sizes_are_refused() {
     assert_eq!(sandbox.read("file"), b"abc");
 }
 
+// hazard: 31, 32
 #[test]
 fn an_archive_that_is_cut_off_leaves_nothing() {
-    // Case 31: at every byte that matters.
+    // At every byte that matters.
     let sandbox = Sandbox::new();
     let whole = Archive::new()
         .file("d/a", &[b'a'; 700])
@@ -430,11 +442,12 @@ fn an_archive_that_is_cut_off_leaves_nothing() {
     sandbox.unpack(&whole).unwrap();
 }
 
+// hazard: 32
 #[test]
 fn nothing_but_zeros_may_follow_the_end() {
     let sandbox = Sandbox::new();
     let one = || Archive::new().file("a", b"a");
-    // Case 32.
+
     let second = [one().end(), Archive::new().file("b", b"b").end()].concat();
     let garbage = [one().end(), b"x".to_vec()].concat();
     let far = [one().end(), vec![0; 1 << 20], b"x".to_vec()].concat();

@@ -85,6 +85,7 @@ fn compressed_archives_unpack_like_others() {
     }
 }
 
+// hazard: 31, 36, 85, 87
 #[test]
 fn a_wrong_diff_id_or_a_changed_byte_is_damage_and_leaves_nothing() {
     let archive = Archive::new().file("a", &noise(400_000)).end();
@@ -123,6 +124,7 @@ fn a_wrong_diff_id_or_a_changed_byte_is_damage_and_leaves_nothing() {
     }
 }
 
+// hazard: 33
 #[test]
 fn what_was_compressed_wrongly_is_told_from_damage() {
     let archive = Archive::new().file("a", b"a").end();
@@ -184,6 +186,7 @@ fn a_compressed_file_needs_no_size_to_be_put_in_its_place() {
     }
 }
 
+// hazard: 40, 121
 #[test]
 fn what_claims_more_than_is_sane_is_refused_before_it_fills_the_disk() {
     let archive = Archive::new().file("zeros", &vec![0; 100_000]).end();

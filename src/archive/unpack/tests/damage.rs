@@ -2,6 +2,7 @@
 
 use super::*;
 
+// hazard: 32, 85
 #[test]
 fn a_layer_with_a_flipped_last_byte_leaves_nothing() {
     let sandbox = Sandbox::new();
@@ -30,6 +31,7 @@ fn a_layer_with_a_flipped_last_byte_leaves_nothing() {
     }
 }
 
+// hazard: 36, 87
 #[test]
 fn a_layer_of_another_size_or_uncompressed_digest_is_damaged() {
     let sandbox = Sandbox::new();
@@ -47,7 +49,7 @@ fn a_layer_of_another_size_or_uncompressed_digest_is_damaged() {
         Layer {
             diff_id: Some(Digest::of(b"")),
             ..layer(0, &archive)
-        }, // Case 36.
+        },
     ] {
         let mut unpack = Unpack::begin(&sandbox.target(), Options::default(), &Silent).unwrap();
         unpack.layer(bad, &|_| true).unwrap();
@@ -85,6 +87,7 @@ fn layers_that_held_stay_when_another_is_damaged() {
     assert_eq!((report.written, report.equal), (1, 2));
 }
 
+// hazard: 23
 #[test]
 fn layers_may_share_folders_and_equal_files_but_no_others() {
     let sandbox = Sandbox::new();
@@ -121,6 +124,7 @@ fn layers_may_share_folders_and_equal_files_but_no_others() {
     }
 }
 
+// hazard: 21
 #[test]
 fn a_file_of_one_layer_is_no_folder_of_another() {
     let sandbox = Sandbox::new();
@@ -133,9 +137,9 @@ fn a_file_of_one_layer_is_no_folder_of_another() {
     assert_eq!(sandbox.tree(), ["a"]);
 }
 
+// hazard: 37
 #[test]
 fn no_layer_replaces_the_kitfile_or_our_own_folders() {
-    // Case 37.
     let sandbox = Sandbox::new();
     let listener = Listener::default();
     let evil = Archive::new().file("Kitfile", b"evil").end();
@@ -186,6 +190,7 @@ fn only_what_is_selected_is_written() {
     assert_eq!(sandbox.tree(), ["c.csv", "data/", "data/a.csv"]);
 }
 
+// hazard: 1
 #[test]
 fn old_layers_are_put_below_their_prefix_and_raw_ones_under_their_name() {
     let sandbox = Sandbox::new();

@@ -126,6 +126,7 @@ mod tests {
         }
     }
 
+    // hazard: 107
     #[test]
     fn what_makes_a_home_unfit_is_told_and_what_is_not_known_is_not() {
         let told = |change: fn(&mut Place)| {

@@ -7,6 +7,7 @@ use std::{
 
 use super::*;
 
+// hazard: 97
 #[test]
 fn a_killed_download_goes_on_after_its_last_whole_piece() {
     let source = Source::new(4 * PIECE + 5);
@@ -38,6 +39,7 @@ fn a_download_that_has_brought_nothing_leaves_nothing() {
     assert_eq!(files_in(&room.store.ingest_dir()), [""; 0]);
 }
 
+// hazard: 54
 #[test]
 fn only_bad_pieces_are_brought_again() {
     let source = Source::new(3 * PIECE + 1000);
@@ -71,6 +73,7 @@ fn only_bad_pieces_are_brought_again() {
     }
 }
 
+// hazard: 54
 #[test]
 fn a_side_file_that_is_damaged_costs_only_what_it_does_not_tell() {
     let source = Source::new(2 * PIECE + 9);
@@ -115,6 +118,7 @@ fn a_side_file_that_is_damaged_costs_only_what_it_does_not_tell() {
     }
 }
 
+// hazard: 54
 #[test]
 fn what_was_noted_for_another_size_is_not_believed() {
     let source = Source::new(3 * PIECE);

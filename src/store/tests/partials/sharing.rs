@@ -12,6 +12,7 @@ use std::{
 
 use super::*;
 
+// hazard: 113
 #[test]
 fn who_comes_second_waits_and_finds_the_blob() {
     let source = Source::new(2 * PIECE);
@@ -84,6 +85,7 @@ fn a_download_that_does_not_grow_is_waited_for_as_long_as_a_lock() {
     next.finish(next.claim(&other));
 }
 
+// hazard: 113
 #[test]
 fn of_many_that_want_a_blob_one_brings_it() {
     let source = Source::new(2 * PIECE + 1);
@@ -112,6 +114,7 @@ fn of_many_that_want_a_blob_one_brings_it() {
     assert_eq!(files_in(&room.store.ingest_dir()), [""; 0]);
 }
 
+// hazard: 109
 #[test]
 fn a_partial_is_its_owners_and_no_link_leads_out_of_it() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -67,6 +67,7 @@ proptest! {
     }
 }
 
+// hazard: 58
 #[test]
 fn what_comes_late_or_beyond_the_end_changes_nothing() {
     let source = Source::new(2 * PIECE + 10);
@@ -100,6 +101,7 @@ fn a_commit_before_the_end_keeps_what_is_there() {
     assert_eq!(source.claim(&writer).resumed(), PIECE);
 }
 
+// hazard: 52, 53
 #[test]
 fn nothing_is_kept_of_wrong_content_and_the_next_run_heals_it() {
     for length in [10, 2 * PIECE + 10] {
