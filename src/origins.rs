@@ -53,6 +53,9 @@ pub enum Event {
         /// Which files could be executed whatever their bits said, as on the command line.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         executable: Vec<String>,
+        /// Which folders became several layers, as on the command line; none as if nothing was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shard_size: Option<String>,
     },
     /// The kit was unpacked there.
     #[serde(rename_all = "camelCase")]

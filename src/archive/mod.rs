@@ -2,6 +2,7 @@
 //!
 //! - [`walk`] looks at a context once and gives every path to its layer, under the rules of
 //!   [`ignore`]; the result is a [`tree`].
+//! - [`shards`] cuts layers that are large folders into several.
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
 //! - [`unpack`] reads layers strictly and puts their files where nothing leads out of the target.
 //! - [`decompress`] takes layers out of gzip and zstd.
@@ -20,6 +21,7 @@ mod names;
 mod owners;
 pub mod pack;
 pub mod ready;
+pub mod shards;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -3,7 +3,10 @@
 //! A tree of a million files must fit in some 100 bytes a file, so names lie in one buffer and
 //! entries point to their folder instead of holding paths.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::platform::FileStamp;
 
@@ -108,6 +111,77 @@ impl Tree {
             }
         }
         begins
+    }
+
+    /// Returns those entries of `layer` before which it may be cut, in their order: its files, and
+    /// folders in which it has nothing.
+    pub(super) fn cuttable(&self, layer: usize) -> impl Iterator<Item = Entry<'_>> {
+        let nodes = &self.layers[layer];
+        let positions = 0..nodes.len();
+        let positions = positions.filter(|position| self.is_cuttable(nodes, *position));
+        positions.map(|position| self.entry(nodes[position] as usize))
+    }
+
+    /// Puts several layers in the place of each that is a key of `cuts`: a new one begins with each of
+    /// the entries that [`Self::cuttable`] returns at these positions. Each has the folders that lead
+    /// to what it holds.
+    pub(super) fn take_apart(&mut self, cuts: &BTreeMap<usize, Vec<usize>>) {
+        let former = std::mem::take(&mut self.layers);
+        for (layer, nodes) in former.into_iter().enumerate() {
+            match cuts.get(&layer) {
+                Some(cuts) => {
+                    let parts = self.parts(&nodes, cuts);
+                    self.layers.extend(parts);
+                }
+                None => self.layers.push(nodes),
+            }
+        }
+    }
+
+    fn parts(&self, nodes: &[u32], cuts: &[usize]) -> Vec<Vec<u32>> {
+        let mut cuts = cuts.iter().copied().peekable();
+        let mut parts = Vec::with_capacity(cuts.len() + 1);
+        let mut part = Vec::new();
+        // The folders that lead to the entry, and how many of them the part has.
+        let (mut above, mut given) = (Vec::new(), 0);
+        let mut count = 0;
+        for (position, node) in nodes.iter().copied().enumerate() {
+            while above
+                .pop_if(|folder| !self.is_above(*folder, node))
+                .is_some()
+            {}
+            given = given.min(above.len());
+            if !self.is_cuttable(nodes, position) {
+                above.push(node);
+                continue;
+            }
+            if cuts.next_if_eq(&count).is_some() {
+                parts.push(std::mem::take(&mut part));
+                given = 0;
+            }
+            count += 1;
+            part.extend_from_slice(&above[given..]);
+            given = above.len();
+            part.push(node);
+        }
+        parts.push(part);
+        parts
+    }
+
+    fn is_cuttable(&self, nodes: &[u32], position: usize) -> bool {
+        let node = nodes[position];
+        let is_file = self.nodes[node as usize].kind == Kind::File;
+        let next = nodes.get(position + 1);
+        is_file || !next.is_some_and(|next| self.is_above(node, *next))
+    }
+
+    /// Tells whether `node` lies in `folder`, at any depth.
+    fn is_above(&self, folder: u32, node: u32) -> bool {
+        let mut parent = self.nodes[node as usize].parent;
+        while parent != ROOT && parent != folder {
+            parent = self.nodes[parent as usize].parent;
+        }
+        parent == folder
     }
 
     /// Returns the folder that was walked.

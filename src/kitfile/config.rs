@@ -34,7 +34,8 @@ impl Kitfile {
     }
 
     /// Reads a config. Fields of newer kits are ignored, and nothing is validated: an old kit
-    /// with a path that would be refused today can still be looked at.
+    /// with a path that would be refused today can still be looked at. Elements that are repeated
+    /// for their layers are there once.
     pub fn from_config(bytes: &[u8]) -> Result<Self, ConfigError> {
         let refuse = |message: String| Err(Problem::at(None, message).into());
         if bytes.len() > MAX_CONFIG_BYTES {
@@ -44,8 +45,9 @@ impl Kitfile {
             return refuse("it is not UTF-8 text".to_owned());
         };
         let root = json::read(text).map_err(ConfigError::from)?;
-        let decoded = decode(&root, Source::Config);
+        let mut decoded = decode(&root, Source::Config);
         if decoded.problems.is_empty() {
+            decoded.kitfile.fold();
             Ok(decoded.kitfile)
         } else {
             Err(ConfigError(Problems::sorted(decoded.problems)))

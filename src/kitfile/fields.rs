@@ -43,14 +43,27 @@ impl<'a> Fields<'a> {
             fields.0.push(("package", Field::Element(package)));
         }
         if let Some(model) = &kitfile.model {
-            let parts = model.parts.iter().map(|part| {
+            let shard = |layer, name, path, part_type| {
                 Self::new()
+                    .text("name", name)
+                    .text("path", path)
+                    .text("type", part_type)
+                    .layer(layer, form)
+            };
+            let of_model = further(&model.shards, form)
+                .map(|layer| shard(layer, &model.name, &model.path, ""));
+            let parts = model.parts.iter().flat_map(|part| {
+                let first = Self::new()
                     .text("name", &part.name)
                     .text("path", &part.path)
                     .text("license", &part.license)
                     .text("type", &part.part_type)
-                    .layer(&part.layer, form)
+                    .layer(&part.layer, form);
+                let of_part = further(&part.shards, form)
+                    .map(move |layer| shard(layer, &part.name, &part.path, &part.part_type));
+                std::iter::once(first).chain(of_part)
             });
+            let parts = of_model.chain(parts);
             let model = Self::new()
                 .text("name", &model.name)
                 .text("path", &model.path)
@@ -71,8 +84,8 @@ impl<'a> Fields<'a> {
                 .text("license", &code.license)
                 .layer(&code.layer, form)
         });
-        let datasets = kitfile.datasets.iter().map(|data| {
-            Self::new()
+        let datasets = kitfile.datasets.iter().flat_map(|data| {
+            let first = Self::new()
                 .text("name", &data.name)
                 .text("path", &data.path)
                 .text("remotePath", &data.remote_path)
@@ -80,7 +93,14 @@ impl<'a> Fields<'a> {
                 .text("description", &data.description)
                 .text("license", &data.license)
                 .value("parameters", data.parameters.as_ref())
-                .layer(&data.layer, form)
+                .layer(&data.layer, form);
+            let of_data = further(&data.shards, form).map(|layer| {
+                Self::new()
+                    .text("name", &data.name)
+                    .text("path", &data.path)
+                    .layer(layer, form)
+            });
+            std::iter::once(first).chain(of_data)
         });
         let docs = kitfile.docs.iter().map(|docs| {
             Self::new()
@@ -158,6 +178,14 @@ impl<'a> Fields<'a> {
             }
         }
         self
+    }
+}
+
+/// Returns the further layers of an element, which only a config has.
+fn further(shards: &[Layer], form: Form) -> std::slice::Iter<'_, Layer> {
+    match form {
+        Form::Kitfile => <&[Layer]>::default().iter(),
+        Form::Config => shards.iter(),
     }
 }
 

@@ -17,6 +17,7 @@ mod node;
 mod parse;
 mod problem;
 mod resolve;
+mod shards;
 mod spread;
 mod tree;
 mod validate;

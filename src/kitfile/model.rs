@@ -41,9 +41,6 @@ pub struct Package {
 }
 
 /// The layer that holds an element's files. Known in a config, never in a Kitfile.
-///
-/// Later kits cut a large folder into several layers and repeat its element once per layer: the
-/// list of them belongs here then, and equal neighbours are folded in `decode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
     /// The digest of the layer as it is stored.
@@ -75,6 +72,8 @@ pub struct Model {
     pub parameters: Option<Value>,
     /// Where the files are.
     pub layer: Layer,
+    /// Where those of its files are that lie in further layers, one for each further shard.
+    pub shards: Vec<Layer>,
 }
 
 /// A file or folder that goes with the model.
@@ -90,6 +89,8 @@ pub struct Part {
     pub part_type: String,
     /// Where the files are.
     pub layer: Layer,
+    /// Where those of its files are that lie in further layers, one for each further shard.
+    pub shards: Vec<Layer>,
 }
 
 /// Source code.
@@ -124,6 +125,8 @@ pub struct Dataset {
     pub parameters: Option<Value>,
     /// Where the files are.
     pub layer: Layer,
+    /// Where those of its files are that lie in further layers, one for each further shard.
+    pub shards: Vec<Layer>,
 }
 
 /// Documents.

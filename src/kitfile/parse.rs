@@ -1,5 +1,7 @@
 //! The text of a Kitfile to a checked [`Kitfile`].
 
+use std::collections::BTreeMap;
+
 use super::{
     Kitfile, MAX_BYTES, Position, Problem, Problems,
     decode::{Source, decode},
@@ -53,8 +55,8 @@ pub fn parse(text: &str) -> Result<Parsed, Problems> {
             return Err(Problems::sorted(problems));
         }
     };
-    let decoded = decode(&root, Source::Kitfile);
-    problems.extend(decoded.problems);
+    let mut decoded = decode(&root, Source::Kitfile);
+    problems.append(&mut decoded.problems);
     let findings = validate::check(&decoded.kitfile, &decoded.broken);
     let locate = |found: validate::Finding| {
         let position = found.position(&decoded.places);
@@ -65,6 +67,10 @@ pub fn parse(text: &str) -> Result<Parsed, Problems> {
         return Err(Problems::sorted(problems));
     }
     let warnings = findings.warnings.into_iter().map(locate).collect();
+    // `KitOps` writes a kit's config back as it is. How many layers there were says nothing about
+    // how many there will be.
+    decoded.kitfile.fold();
+    decoded.kitfile.cut(&BTreeMap::new());
     Ok(Parsed {
         kitfile: decoded.kitfile,
         warnings: Problems::sorted(warnings).0,

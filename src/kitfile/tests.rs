@@ -99,9 +99,7 @@ fn the_config_of_the_example_has_its_published_bytes() {
     ]
     .map(|hex| Digest::from_hex(hex).unwrap());
     assert_eq!(kitfile.entries().len(), layers.len());
-    for (position, digest) in layers.into_iter().enumerate() {
-        kitfile.set_layer(position, digest, digest);
-    }
+    kitfile.set_layers(layers.map(|digest| (digest, digest)));
     let config = kitfile.to_config();
     assert_eq!(config.len(), 1463);
     assert_eq!(
@@ -213,7 +211,7 @@ mcpServers: [{name: h, path: h.mcpb}]
             entry(Section::McpServer, 0, "h", "h.mcpb", "h.mcpb"),
         ]
     );
-    kitfile.set_layer(2, Digest::of(b"2"), Digest::of(b"3"));
+    kitfile.set_layers([b"1", b"4", b"2"].map(|it| (Digest::of(it), Digest::of(b"3"))));
     assert_eq!(kitfile.datasets[1].layer.diff_id, Some(Digest::of(b"3")));
     assert_eq!(kitfile.layers_mut().count(), 6);
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::{
     Kitfile, Position, Problem,
     clean::{clean, is_kit_reference},
+    entries::holds_layer,
+    shards::Sharded,
 };
 
 /// The longest path that can be packed, as in the system calls that open it.
@@ -65,6 +67,8 @@ struct Element<'a> {
     path: &'a str,
     /// Its files come from elsewhere: nothing else may be put among them.
     remote: bool,
+    /// It stands for a further layer of the element before it.
+    repeats: bool,
 }
 
 /// Checks all rules, but for the fields and elements at the places in `broken`.
@@ -99,7 +103,7 @@ pub(super) fn check(kitfile: &Kitfile, broken: &HashSet<String>) -> Findings {
 /// Returns the elements with a path, but for a model that has none or a reference.
 fn elements(kitfile: &Kitfile) -> Vec<Element<'_>> {
     let mut elements = Vec::new();
-    let mut add = |kind: &str, name: &str, place: String, path, remote| {
+    let mut add = |kind: &str, name: &str, place: String, path, (remote, repeats): (bool, bool)| {
         let index = place
             .rsplit('[')
             .next()
@@ -115,49 +119,46 @@ fn elements(kitfile: &Kitfile) -> Vec<Element<'_>> {
             place,
             path,
             remote,
+            repeats,
         });
     };
     if let Some(model) = &kitfile.model {
-        if !model.path.is_empty() && !is_kit_reference(&model.path) {
-            add("model", &model.name, "model".to_owned(), &model.path, false);
+        let is_here = holds_layer(&model.path);
+        if is_here {
+            let place = "model".to_owned();
+            add("model", &model.name, place, &model.path, OWN);
         }
+        let mut of_model = is_here;
+        let mut first = None;
         for (index, part) in model.parts.iter().enumerate() {
+            of_model &= part.repeats_model(model);
+            let repeats = of_model || repeats(&mut first, part);
             add(
                 "modelpart",
                 &part.name,
                 format!("model.parts[{index}]"),
                 &part.path,
-                false,
+                (false, repeats),
             );
         }
     }
     for (index, code) in kitfile.code.iter().enumerate() {
-        add(
-            "code layer",
-            "",
-            format!("code[{index}]"),
-            &code.path,
-            false,
-        );
+        add("code layer", "", format!("code[{index}]"), &code.path, OWN);
     }
+    let mut first = None;
     for (index, data) in kitfile.datasets.iter().enumerate() {
         let remote = !data.remote_path.is_empty();
+        let repeats = repeats(&mut first, data);
         add(
             "dataset",
             &data.name,
             format!("datasets[{index}]"),
             &data.path,
-            remote,
+            (remote, repeats),
         );
     }
     for (index, docs) in kitfile.docs.iter().enumerate() {
-        add(
-            "docs layer",
-            "",
-            format!("docs[{index}]"),
-            &docs.path,
-            false,
-        );
+        add("docs layer", "", format!("docs[{index}]"), &docs.path, OWN);
     }
     for (index, prompt) in kitfile.prompts.iter().enumerate() {
         add(
@@ -165,7 +166,7 @@ fn elements(kitfile: &Kitfile) -> Vec<Element<'_>> {
             &prompt.name,
             format!("prompts[{index}]"),
             &prompt.path,
-            false,
+            OWN,
         );
     }
     for (index, server) in kitfile.mcp_servers.iter().enumerate() {
@@ -174,10 +175,23 @@ fn elements(kitfile: &Kitfile) -> Vec<Element<'_>> {
             &server.name,
             format!("mcpServers[{index}]"),
             &server.path,
-            false,
+            OWN,
         );
     }
     elements
+}
+
+/// An element of this directory that repeats no other.
+const OWN: (bool, bool) = (false, false);
+
+/// Tells whether `element` repeats the `first` of those before it that are the same, which it
+/// becomes itself if it does not.
+fn repeats<'k, T: Sharded>(first: &mut Option<&'k T>, element: &'k T) -> bool {
+    let repeats = first.is_some_and(|first| element.repeats(first));
+    if !repeats {
+        *first = Some(element);
+    }
+    repeats
 }
 
 fn check_path(element: &Element<'_>, errors: &mut Vec<Finding>) {
@@ -218,7 +232,7 @@ pub(super) fn is_windows_absolute(path: &str) -> bool {
 
 fn check_distinct(elements: &[Element<'_>], errors: &mut Vec<Finding>) {
     let mut users: BTreeMap<String, Vec<&Element<'_>>> = BTreeMap::new();
-    for element in elements {
+    for element in elements.iter().filter(|element| !element.repeats) {
         users.entry(clean(element.path)).or_default().push(element);
     }
     for (path, users) in users {

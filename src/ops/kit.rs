@@ -332,12 +332,18 @@ fn match_layers(
         reference: reference.to_string(),
         what,
     };
-    let mut open: Vec<Option<Entry>> = kitfile.entries().into_iter().map(Some).collect();
+    let mut open: Vec<Option<Entry>> = kitfile.layers().into_iter().map(Some).collect();
+    // Nearly always the next one is it: a search for each of thousands would take long.
+    let mut next = 0;
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for descriptor in &manifest.layers {
         let layer_type = layer_type(reference, descriptor)?;
         let is_prompt = is_prompt(descriptor);
-        let place = open.iter().position(|entry| {
+        while open.get(next).is_some_and(Option::is_none) {
+            next += 1;
+        }
+        let rest = open.get(next..).unwrap_or_default();
+        let place = rest.iter().position(|entry| {
             entry.as_ref().is_some_and(|entry| {
                 holds(layer_type.kind, is_prompt, entry)
                     && entry
@@ -345,6 +351,7 @@ fn match_layers(
                         .is_none_or(|digest| digest == descriptor.digest)
             })
         });
+        let place = place.map(|place| next + place);
         let entry = place.and_then(|place| open[place].take()).ok_or_else(|| {
             mismatch(format!(
                 "the config has no element for layer {} ({})",
@@ -387,8 +394,10 @@ pub(super) fn is_prompt(layer: &Descriptor) -> bool {
 /// Tells whether a layer of `kind` can hold the files of `entry`.
 pub(super) fn holds(kind: LayerKind, is_prompt: bool, entry: &Entry) -> bool {
     match kind {
-        LayerKind::Model => entry.section == Section::Model,
-        LayerKind::ModelPart => entry.section == Section::Part,
+        LayerKind::Model => entry.section == Section::Model && entry.shard == 0,
+        LayerKind::ModelPart => {
+            entry.section == Section::Part || entry.section == Section::Model && entry.shard > 0
+        }
         LayerKind::Code if is_prompt => entry.section == Section::Prompt,
         // A config with digests says itself which of its code layers are prompts.
         LayerKind::Code => {
@@ -401,11 +410,12 @@ pub(super) fn holds(kind: LayerKind, is_prompt: bool, entry: &Entry) -> bool {
     }
 }
 
-/// Returns the kind of layer that holds the files of a section.
-pub fn layer_kind(section: Section) -> LayerKind {
-    match section {
-        Section::Model => LayerKind::Model,
-        Section::Part => LayerKind::ModelPart,
+/// Returns the kind of the layer of an element. There is one model only: its further layers are
+/// parts.
+pub fn layer_kind(entry: &Entry) -> LayerKind {
+    match entry.section {
+        Section::Model if entry.shard == 0 => LayerKind::Model,
+        Section::Model | Section::Part => LayerKind::ModelPart,
         Section::Code | Section::Prompt => LayerKind::Code,
         Section::Dataset => LayerKind::Dataset,
         Section::Docs => LayerKind::Docs,

@@ -149,6 +149,7 @@ fn carried(
         let entry = Entry {
             section: Section::Part,
             index: 0,
+            shard: 0,
             name: String::new(),
             path: name.to_owned(),
             clean: name.to_owned(),
@@ -206,7 +207,7 @@ pub(super) fn match_layers(
     kitfile: &Kitfile,
     diff_ids: &[Option<Digest>],
 ) -> Result<Vec<Layer>, Error> {
-    let entries = kitfile.entries();
+    let entries = kitfile.layers();
     let mut is_taken = vec![false; entries.len()];
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for (descriptor, diff_id) in manifest.layers.iter().zip(diff_ids) {
@@ -254,6 +255,7 @@ pub(super) fn match_layers(
             None => Entry {
                 section: section(layer_type.kind, is_prompt(descriptor)),
                 index: 0,
+                shard: 0,
                 name: String::new(),
                 path: path.clone().unwrap_or_default(),
                 clean: ".".to_owned(),

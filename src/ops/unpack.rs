@@ -126,12 +126,15 @@ pub fn run(
         wanted
     };
     let mut ahead = Ahead::new(sources, &selection.layers)?;
+    // A large folder comes in many layers, which are called the same.
+    let mut last_said = String::new();
     for (position, wanted_layer) in selection.layers.iter().enumerate() {
         // Layers are said to be unpacked only if something of them is.
         let label = wanted_layer.label();
         let say = || progress.status(&format!("Unpacking {label}"));
-        let said = AtomicBool::new(options.globs.is_everything());
-        if options.globs.is_everything() {
+        let again = last_said == label;
+        let said = AtomicBool::new(options.globs.is_everything() || again);
+        if options.globs.is_everything() && !again {
             say();
         }
         let select = |path: &[u8]| {
@@ -143,7 +146,11 @@ pub fn run(
         };
         let source = ahead.source(position, label.clone());
         let is_far = matches!(source.read, Blob::Far(_));
-        if unpack.layer(source, &select)?.held || !is_far {
+        let held = unpack.layer(source, &select)?.held;
+        if said.load(Ordering::Relaxed) {
+            last_said.clone_from(&label);
+        }
+        if held || !is_far {
             continue;
         }
         if progress.cancelled() {

@@ -120,7 +120,7 @@ pub fn archive_size(tree: &Tree, layer: usize) -> u64 {
     content.sum::<u64>() + END as u64
 }
 
-fn header_kind(entry: Entry<'_>) -> header::Kind {
+pub(super) fn header_kind(entry: Entry<'_>) -> header::Kind {
     match entry.kind() {
         Kind::File => header::Kind::File(entry.size()),
         Kind::Folder => header::Kind::Folder,

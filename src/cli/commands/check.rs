@@ -19,7 +19,7 @@ use crate::{
     kitfile::{self, Kitfile, Problem},
     ops::{
         kit::noun,
-        pack::{self, LayerFormat, Options, Prepared},
+        pack::{self, LayerFormat, Options, Prepared, ShardSize},
     },
 };
 
@@ -175,6 +175,8 @@ fn examine(
         created: None,
         compression: Compression::None,
         layer_format: LayerFormat::Tar,
+        // What is checked are elements, however many layers one becomes.
+        shard_size: ShardSize::Off,
         threads: 1,
     };
     let prepared = pack::prepare(&options, &progress)?;

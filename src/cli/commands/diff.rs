@@ -1,6 +1,6 @@
 //! `kit diff`
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::{
         values::{Named, Place, concurrency, named},
     },
     digest::Digest,
-    oci::{Descriptor, LayerKind, LayerType},
+    oci::{Descriptor, LayerKind, LayerType, annotation::FILE_PATH},
     ops::{
         diff::{self, Change, FileChange, Report, Side},
         pull::Registries as _,
@@ -317,9 +317,19 @@ fn text(report: &Report, names: &[String; 2]) -> String {
             0 => "<none>\n",
             _ => "Type    | Digest             | Size\n",
         };
-        for layer in layers {
-            let (digest, size) = (short(&layer.digest), human::bytes(layer.size));
-            let _ = writeln!(text, "{:<7} | {digest:<18} | {size}", kind(layer).0);
+        for layers in by_folder(layers) {
+            let size = human::bytes(layers.iter().map(|layer| layer.size).sum());
+            let which = match (layers.as_slice(), layers[0].annotations.get(FILE_PATH)) {
+                ([_, _, ..], Some(folder)) => {
+                    format!(
+                        "{} of {}",
+                        human::count(layers.len() as u64, "layer"),
+                        escape(folder)
+                    )
+                }
+                _ => short(&layers[0].digest),
+            };
+            let _ = writeln!(text, "{:<7} | {which:<18} | {size}", kind(layers[0]).0);
         }
         text.push('\n');
     }
@@ -336,6 +346,21 @@ fn text(report: &Report, names: &[String; 2]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Returns layers in groups of one folder: one that was cut into layers may have thousands.
+fn by_folder(layers: &[Descriptor]) -> Vec<Vec<&Descriptor>> {
+    let mut groups: Vec<Vec<&Descriptor>> = Vec::new();
+    let mut known: HashMap<(&str, &String), usize> = HashMap::new();
+    for layer in layers {
+        let folder = layer.annotations.get(FILE_PATH);
+        let group = folder.map(|it| *known.entry((kind(layer).1, it)).or_insert(groups.len()));
+        match group.and_then(|group| groups.get_mut(group)) {
+            Some(group) => group.push(layer),
+            None => groups.push(vec![layer]),
+        }
+    }
+    groups
 }
 
 /// Returns how long a file is, or what became of it.

@@ -13,7 +13,7 @@ use crate::{
     ops::{
         draft::{self, Draft},
         init,
-        pack::{self, LayerFormat, Options},
+        pack::{self, LayerFormat, Options, ShardSize},
     },
 };
 
@@ -100,6 +100,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         created: None,
         compression: Compression::None,
         layer_format: LayerFormat::Tar,
+        shard_size: ShardSize::Off,
         threads: threads(None),
     };
     let prepared = pack::prepare(&options, &progress)?;

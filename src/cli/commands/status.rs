@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::pack::{patterns, read_rules, threads};
+use super::pack::{patterns, read_rules, shard_size, shard_words, threads};
 use crate::{
     cli::{
         Context,
@@ -141,18 +141,20 @@ fn options(
     progress: &dyn Progress,
 ) -> Result<Options, Failure> {
     let event = origin.map(|origin| &origin.event);
-    let (links, keep_modes, executable) = match event {
+    let (links, keep_modes, executable, shards) = match event {
         Some(Event::Pack {
             follow_links,
             keep_modes,
             executable,
+            shard_size,
             ..
         }) => (
             Links::from_word(follow_links),
             *keep_modes,
             executable.as_slice(),
+            shard_size.as_deref(),
         ),
-        _ => (Links::Context, false, &[][..]),
+        _ => (Links::Context, false, &[][..], None),
     };
     let rules = read_rules(&args.directory)?;
     let found = find_kitfile(args, event)?;
@@ -190,6 +192,10 @@ fn options(
         keep_modes,
         executable: patterns(executable)?,
         taken: taken(event),
+        // One that cannot be read only costs time.
+        shard_size: shards
+            .and_then(|it| shard_size(it).ok())
+            .unwrap_or_default(),
         threads: threads(args.threads),
     })
 }
@@ -369,6 +375,7 @@ pub(super) fn packed(source: &Found, args: &super::pack::Args) -> Event {
         follow_links: args.follow_links.word().to_owned(),
         keep_modes: args.keep_modes,
         executable: args.executable.clone(),
+        shard_size: shard_words(args.shard_size),
     }
 }
 

@@ -35,6 +35,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         &[
             "compression",
             "layer-format",
+            "shard-size",
             "strict",
             "follow-links",
             "keep-modes",

@@ -267,7 +267,7 @@ fn describe(
     let shape = prepared.shapes[index];
     let layer_type = LayerType {
         family: Family::ModelKit,
-        kind: layer_kind(entry.section),
+        kind: layer_kind(entry),
         encoding: encoding(shape, compression),
     };
     let mut descriptor = Descriptor::new(&layer_type.to_string(), packed.digest, packed.size);
@@ -328,7 +328,6 @@ fn raw_metadata(path: &str, mode: u32, size: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::LayerKind;
 
     #[test]
     fn raw_metadata_holds_nothing_of_the_machine() {
@@ -336,6 +335,5 @@ mod tests {
             raw_metadata("tools/a.mcpb", 0o755, 7),
             r#"{"name":"a.mcpb","mode":493,"uid":0,"gid":0,"size":7,"mtime":"1970-01-01T00:00:00Z","typeflag":0}"#
         );
-        assert_eq!(layer_kind(Section::Prompt), LayerKind::Code);
     }
 }

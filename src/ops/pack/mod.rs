@@ -5,6 +5,7 @@ mod layer;
 mod prepare;
 mod raw;
 mod regenerate;
+mod shards;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ use crate::{
 pub use direct::{Sent, Way, by_repository, send};
 pub use prepare::{Prepared, emptiness, prepare};
 pub use raw::MAX_RAW_FILES;
+pub(super) use shards::cut_tree;
+pub use shards::{MIN_SHARD_SIZE, MIN_SHARDED, ShardSize};
 
 /// What a layer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Options {
     pub compression: Compression,
     /// What layers are.
     pub layer_format: LayerFormat,
+    /// Which folders become several layers.
+    pub shard_size: ShardSize,
     /// How many threads work, at least one.
     pub threads: usize,
 }
@@ -136,9 +141,8 @@ pub fn run(
 /// Returns the config of a kit with these layers.
 fn config(prepared: &Prepared, layers: &[PackedLayer]) -> Result<Vec<u8>, Error> {
     let mut kitfile = prepared.kitfile.clone();
-    for (position, layer) in layers.iter().enumerate() {
-        kitfile.set_layer(position, layer.descriptor.digest, layer.diff_id);
-    }
+    let known = layers.iter();
+    kitfile.set_layers(known.map(|layer| (layer.descriptor.digest, layer.diff_id)));
     let config = kitfile.to_config();
     if config.len() > MAX_CONFIG_BYTES {
         return Err(Error::ConfigTooLarge { size: config.len() });

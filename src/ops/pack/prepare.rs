@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{LayerFormat, Options, raw};
+use super::{LayerFormat, Options, raw, shards};
 use crate::{
     archive::{
         self,
@@ -18,9 +18,9 @@ use crate::{
 
 /// A context that was walked: what a pack would hold.
 pub struct Prepared {
-    /// The Kitfile with one element for each layer.
+    /// The Kitfile with its layers, of which nothing is known yet.
     pub kitfile: Kitfile,
-    /// The layers' elements, in packing order.
+    /// The element of each layer, in packing order; a large folder is there several times.
     pub entries: Vec<Entry>,
     /// What each layer becomes.
     pub shapes: Vec<Shape>,
@@ -74,17 +74,18 @@ pub fn prepare(options: &Options, progress: &dyn Progress) -> Result<Prepared, E
         Section::McpServer => Shape::Raw,
         _ => Shape::Tar,
     };
-    let prepared = Prepared {
+    let mut prepared = Prepared {
         kitfile: options.kitfile.clone(),
         shapes: entries.iter().map(shape).collect(),
         entries,
         found,
         warnings: Vec::new(),
     };
-    match options.layer_format {
-        LayerFormat::Tar => Ok(prepared),
-        LayerFormat::Raw => raw::spread(prepared, options.keep_modes),
+    if options.layer_format == LayerFormat::Raw {
+        prepared = raw::spread(prepared, options.keep_modes)?;
     }
+    shards::cut(&mut prepared, options.shard_size);
+    Ok(prepared)
 }
 
 /// Refuses a Kitfile that names what a rule leaves out: one of the two is a mistake, and an empty

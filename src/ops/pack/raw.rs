@@ -10,7 +10,7 @@ use super::{
     prepare::{file_count, is_file},
 };
 use crate::{
-    archive::{pack::Shape, tree::Kind},
+    archive::{pack::Shape, tree::Kind, walk::Found},
     digest::Digest,
     kitfile::{Entry, Section},
     ops::{Error, kit::noun},
@@ -56,10 +56,15 @@ pub(super) fn spread(mut prepared: Prepared, keep_modes: bool) -> Result<Prepare
         .found
         .tree
         .split(|layer| files.contains_key(&layer));
-    for (layer, _) in &mut prepared.found.ignored_layers {
+    begin_at(&begins, &mut prepared.found);
+    Ok(prepared)
+}
+
+/// Corrects what was found about layers, of which each former one now begins at `begins`.
+pub(super) fn begin_at(begins: &[usize], found: &mut Found) {
+    for (layer, _) in &mut found.ignored_layers {
         *layer = begins[*layer];
     }
-    Ok(prepared)
 }
 
 /// Returns the paths of the files of the layer at `index`, as a Kitfile has them.

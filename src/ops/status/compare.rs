@@ -1,8 +1,12 @@
 //! Compares the elements of a directory with the layers of a kit, file by file where that is needed.
 
-use std::{cmp::Ordering, collections::HashSet};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
-use super::{Change, Element, Options, owners};
+use super::{Change, Element, Options};
 use crate::{
     archive::{
         pack::Shape,
@@ -34,26 +38,26 @@ pub(super) struct Comparison<'a, 'c> {
 }
 
 impl Comparison<'_, '_> {
-    /// Compares all elements. `present` has the place of each of `entries` in the tree.
+    /// Compares all elements. `owners` has the element that each layer of the kit belongs to, and
+    /// `present` the places of each element in the tree.
     pub(super) fn elements(
         &self,
         kit: &Kit,
         entries: &[Entry],
-        present: &[Option<usize>],
+        (owners, present): (&[Option<usize>], &[Option<Range<usize>>]),
     ) -> Result<Vec<Element>, Error> {
-        let owners = owners(entries, kit);
         let layers_of = |wanted: Option<usize>| {
-            let layers = kit.layers.iter().zip(&owners);
+            let layers = kit.layers.iter().zip(owners);
             layers.filter_map(move |(layer, owner)| (*owner == wanted).then_some(layer))
         };
         let mut elements = Vec::new();
-        for (position, (entry, place)) in entries.iter().zip(present).enumerate() {
+        for (position, (entry, places)) in entries.iter().zip(present).enumerate() {
             // Several, where the files of a folder are in more than one layer.
             let layers: Vec<&Layer> = layers_of(Some(position)).collect();
             elements.push(Element {
                 entry: entry.clone(),
                 change: layers.is_empty().then_some(Change::New),
-                files: self.element(&layers, *place)?,
+                files: self.element(&layers, places.clone())?,
             });
         }
         for layer in layers_of(None) {
@@ -74,13 +78,13 @@ impl Comparison<'_, '_> {
         taken.is_none_or(|taken| taken.contains(&layer.descriptor.digest))
     }
 
-    /// Returns what differs between `layers` and what the tree has at `place`.
+    /// Returns what differs between `layers` and what the tree has at `places`.
     fn element(
         &self,
         layers: &[&Layer],
-        place: Option<usize>,
+        places: Option<Range<usize>>,
     ) -> Result<Vec<(Vec<u8>, Change)>, Error> {
-        let Some(index) = place else {
+        let Some(places) = places else {
             let taken = layers.iter().filter(|layer| self.is_taken(layer));
             let taken: Vec<&Layer> = taken.copied().collect();
             return Ok(changes(
@@ -89,25 +93,12 @@ impl Comparison<'_, '_> {
                 self.options.keep_modes,
             ));
         };
-        let wanted = Wanted {
-            tree: self.tree,
-            index,
-            writing: Writing::plain(Shape::Tar),
-        };
-        // Not so a raw layer: its digest tells nothing of its path and its mode.
-        if let [layer] = layers
-            && !is_raw(layer)
-        {
-            let known = self
-                .reuse
-                .known(wanted, self.options.threads, self.progress)?;
-            let diff_id = layer.entry.diff_id.unwrap_or(layer.descriptor.digest);
-            if known.is_some_and(|known| known.diff_id == diff_id) {
-                return Ok(Vec::new());
-            }
+        let (theirs, ours) = self.unknown(layers, places)?;
+        if theirs.is_empty() && ours.is_empty() && !layers.is_empty() {
+            return Ok(Vec::new());
         }
-        let theirs = self.listing(layers)?;
-        let ours = self.ours(wanted, &theirs)?;
+        let theirs = self.listing(&theirs)?;
+        let ours = self.ours(&ours, &theirs)?;
         let mut changes = changes(&theirs, &ours, self.options.keep_modes);
         if !layers.is_empty() && layers.iter().all(|layer| is_raw(layer)) {
             // Such layers hold no folders, and packing said so of empty ones.
@@ -117,6 +108,47 @@ impl Comparison<'_, '_> {
             changes.retain(|(_, change)| *change != Change::Deleted);
         }
         Ok(changes)
+    }
+
+    /// Returns those of `layers` and those of the tree's at `places` that are not known to be equal
+    /// to one of the other side. A layer is what it holds: what is left on both sides differs.
+    fn unknown<'l>(
+        &self,
+        layers: &[&'l Layer],
+        places: Range<usize>,
+    ) -> Result<(Vec<&'l Layer>, Vec<usize>), Error> {
+        // Of a raw layer the digest tells nothing of its path and its mode. And if all of an element
+        // were one layer, none of several could be equal to it.
+        if layers.len() > 1 && places.len() == 1 || layers.iter().any(|layer| is_raw(layer)) {
+            return Ok((layers.to_vec(), places.collect()));
+        }
+        let mut theirs: HashMap<Digest, &Layer> = HashMap::new();
+        for layer in layers {
+            let diff_id = layer.entry.diff_id.unwrap_or(layer.descriptor.digest);
+            theirs.insert(diff_id, layer);
+        }
+        let mut ours = Vec::new();
+        for index in places {
+            let (wanted, threads) = (self.wanted(index), self.options.threads);
+            let known = self.reuse.known(wanted, threads, self.progress)?;
+            if known.is_none_or(|known| theirs.remove(&known.diff_id).is_none()) {
+                ours.push(index);
+            }
+        }
+        let mut layers = layers.to_vec();
+        layers.retain(|layer| {
+            let diff_id = layer.entry.diff_id.unwrap_or(layer.descriptor.digest);
+            theirs.contains_key(&diff_id)
+        });
+        Ok((layers, ours))
+    }
+
+    fn wanted(&self, index: usize) -> Wanted<'_> {
+        Wanted {
+            tree: self.tree,
+            index,
+            writing: Writing::plain(Shape::Tar),
+        }
     }
 
     /// Returns what the kit has in `layers`.
@@ -161,38 +193,55 @@ impl Comparison<'_, '_> {
         Ok(listing)
     }
 
-    /// Returns what the tree has, with the digests of the files of which `theirs` has one of the
-    /// same path and size: any other differs without being read.
-    fn ours(&self, wanted: Wanted<'_>, theirs: &Listing) -> Result<Vec<Ours>, Error> {
-        let mut ours: Vec<Ours> = Vec::with_capacity(self.tree.len(wanted.index));
-        for entry in self.tree.entries(wanted.index) {
-            ours.push(Ours {
-                path: entry.path(),
-                mode: u16::try_from(entry.mode()).expect("12 bits fit 16"),
-                size: entry.size(),
-                is_folder: entry.kind() == Kind::Folder,
-                digest: None,
-            });
+    /// Returns what the tree has at `places`, with the digests of the files of which `theirs` has one
+    /// of the same path and size: any other differs without being read.
+    fn ours(&self, places: &[usize], theirs: &Listing) -> Result<Vec<Ours>, Error> {
+        let mut ours: Vec<Ours> = Vec::new();
+        for (place, index) in places.iter().enumerate() {
+            let mut files = 0;
+            for entry in self.tree.entries(*index) {
+                let is_folder = entry.kind() == Kind::Folder;
+                ours.push(Ours {
+                    path: entry.path(),
+                    mode: u16::try_from(entry.mode()).expect("12 bits fit 16"),
+                    size: entry.size(),
+                    is_folder,
+                    file: (place, files),
+                    digest: None,
+                });
+                files += usize::from(!is_folder);
+            }
         }
-        let mut is_needed = Vec::new();
+        if places.len() > 1 {
+            // Each layer has the folders that lead to what it holds.
+            ours.sort_by(|a, b| order(&a.path, &b.path));
+            ours.dedup_by(|a, b| a.path == b.path);
+        }
+        let mut is_needed: Vec<HashSet<usize>> = vec![HashSet::new(); places.len()];
         join(theirs, &ours, |theirs, ours| {
-            if let Some(ours) = ours.filter(|ours| !ours.is_folder) {
-                let is_candidate = |item: Item<'_>| item.digest.is_some() && item.size == ours.size;
-                is_needed.push(theirs.is_some_and(is_candidate));
+            if let (Some(theirs), Some(ours)) = (theirs, ours.filter(|ours| !ours.is_folder))
+                && theirs.digest.is_some()
+                && theirs.size == ours.size
+            {
+                is_needed[ours.file.0].insert(ours.file.1);
             }
         });
-        let mut digests = self.reuse.digests(wanted);
-        self.reuse.complete(
-            wanted,
-            &mut digests,
-            &|position| is_needed[position],
-            self.options.threads,
-            Some(self.meter.as_ref()),
-            self.progress,
-        )?;
-        let files = ours.iter_mut().filter(|ours| !ours.is_folder);
-        for (ours, digest) in files.zip(digests) {
-            ours.digest = digest;
+        let mut digests = Vec::with_capacity(places.len());
+        for (index, is_needed) in places.iter().zip(is_needed) {
+            let wanted = self.wanted(*index);
+            let mut of_layer = self.reuse.digests(wanted);
+            self.reuse.complete(
+                wanted,
+                &mut of_layer,
+                &|position| is_needed.contains(&position),
+                self.options.threads,
+                Some(self.meter.as_ref()),
+                self.progress,
+            )?;
+            digests.push(of_layer);
+        }
+        for ours in ours.iter_mut().filter(|ours| !ours.is_folder) {
+            ours.digest = digests[ours.file.0][ours.file.1];
         }
         Ok(ours)
     }
@@ -204,6 +253,8 @@ struct Ours {
     mode: u16,
     size: u64,
     is_folder: bool,
+    /// Its layer and its place among the files there.
+    file: (usize, usize),
     /// `None` for a folder and where it does not matter.
     digest: Option<Digest>,
 }

@@ -5,6 +5,7 @@ mod compare;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ use super::{
     chain::{self, ChainError, Child},
     draft, files,
     kit::{Kit, Layer},
+    pack::{ShardSize, cut_tree},
     reuse::Reuse,
 };
 use crate::{
@@ -51,6 +53,9 @@ pub struct Options {
     /// The layers of the kit that were put there; `None` if all were. Of the others nothing is
     /// missed.
     pub taken: Option<HashSet<Digest>>,
+    /// Which folders packing would cut into several layers. What was packed in another way is
+    /// compared file by file.
+    pub shard_size: ShardSize,
     /// How many threads hash.
     pub threads: usize,
 }
@@ -123,7 +128,9 @@ pub fn run(
 ) -> Result<Report, Error> {
     let entries = options.kitfile.entries();
     let (foreign, warning) = inherited(&options.kitfile, store, progress)?;
-    let (present, found) = walk(options, &entries, &foreign, progress)?;
+    let (present, mut found) = walk(options, &entries, &foreign, progress)?;
+    let owners = owners(&entries, kit);
+    let present = cut(options, &entries, &owners, &present, &mut found);
     let reuse = Reuse::new(cache, &options.directory);
     let comparison = Comparison {
         options,
@@ -134,7 +141,7 @@ pub fn run(
         progress,
         meter: progress.begin("Comparing", None),
     };
-    let elements = comparison.elements(kit, &entries, &present);
+    let elements = comparison.elements(kit, &entries, (&owners, &present));
     drop(comparison);
     // Whatever came of it: what was found out about files is true.
     reuse.save();
@@ -195,13 +202,41 @@ fn kitfile_change(options: &Options, kit: &Kit) -> Option<Change> {
 fn spread_paths(entries: &[Entry], kit: &Kit) -> BTreeMap<usize, Vec<String>> {
     let mut paths: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for (layer, owner) in kit.layers.iter().zip(owners(entries, kit)) {
-        if let Some(owner) = owner {
+        // A folder that was cut into several layers is one element all the same.
+        if let Some(owner) = owner.filter(|_| layer.entry.shard == 0) {
             let path = layer.entry.path.clone();
             paths.entry(owner).or_default().push(path);
         }
     }
     paths.retain(|owner, paths| *paths != [entries[*owner].path.as_str()]);
     paths
+}
+
+/// Cuts what the tree has of the elements that are several layers in the kit, as packing would;
+/// returns the places that each has in the tree then.
+fn cut(
+    options: &Options,
+    entries: &[Entry],
+    owners: &[Option<usize>],
+    present: &[Option<usize>],
+    found: &mut Found,
+) -> Vec<Option<Range<usize>>> {
+    let is_several = |position: usize| {
+        let mut layers = owners.iter().filter(|owner| **owner == Some(position));
+        layers.nth(1).is_some()
+    };
+    let places = entries.iter().zip(present).enumerate();
+    let several = places.filter(|(position, _)| is_several(*position));
+    let several = several.filter_map(|(_, (entry, place))| Some(((*place)?, entry)));
+    let counts = cut_tree(&mut found.tree, several, options.shard_size);
+    // In the order of the tree, which is that of the elements.
+    let mut begin = 0;
+    let ranges = present.iter().map(|place| {
+        let count = counts.get(&(*place)?).copied().unwrap_or(1);
+        begin += count;
+        Some(begin - count..begin)
+    });
+    ranges.collect()
 }
 
 /// Walks what there is of the elements; returns the place of each in the tree.

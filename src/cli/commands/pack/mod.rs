@@ -25,6 +25,7 @@ use crate::{
         args::{Format, FormatArgs},
         failure::{Failure, Kind},
         help::examples,
+        human,
         kitfile_source::{self, Source},
         network::{NetworkArgs, TransferArgs},
         parents::{self, Way, tell_claimed},
@@ -36,7 +37,7 @@ use crate::{
     kitfile::Kitfile,
     ops::{
         draft::{self, Draft},
-        pack::{self, LayerFormat, Options},
+        pack::{self, LayerFormat, MIN_SHARD_SIZE, Options, ShardSize},
     },
     progress::Progress,
     reference::Reference,
@@ -74,6 +75,9 @@ pub(crate) struct Args {
     /// What layers are: tar, an archive each, or raw, the files as they are, each a layer
     #[arg(long, value_name = "FORMAT", default_value = "tar", hide_default_value = true, value_parser = layer_format)]
     layer_format: LayerFormat,
+    /// How large the layers are that a large folder of data is cut into: a size, auto or off
+    #[arg(long, value_name = "SIZE", default_value = "auto", hide_default_value = true, value_parser = shard_size)]
+    pub(super) shard_size: ShardSize,
     /// List what would be packed, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -150,6 +154,35 @@ fn layer_format(text: &str) -> Result<LayerFormat, BadValue> {
     }
 }
 
+/// Returns what [`shard_size`] reads again; nothing for what goes without saying.
+pub(super) fn shard_words(size: ShardSize) -> Option<String> {
+    match size {
+        ShardSize::Auto => None,
+        ShardSize::Off => Some("off".to_owned()),
+        ShardSize::Bytes(size) => Some(size.to_string()),
+    }
+}
+
+/// Reads how large folders are cut.
+pub(super) fn shard_size(text: &str) -> Result<ShardSize, BadValue> {
+    let bad = |message: String| {
+        BadValue::new(message)
+            .hint("write a size such as 64MiB, `auto`, or `off` for one layer each")
+    };
+    match text {
+        "auto" => Ok(ShardSize::Auto),
+        "off" => Ok(ShardSize::Off),
+        _ => match values::bytes(text) {
+            Ok(size) if size < MIN_SHARD_SIZE => Err(bad(format!(
+                "layers of '{text}' are too small: a size is {} at least",
+                human::bytes(MIN_SHARD_SIZE)
+            ))),
+            Ok(size) => Ok(ShardSize::Bytes(size)),
+            Err(_) => Err(bad(format!("'{text}' is not a size of layers"))),
+        },
+    }
+}
+
 /// Packs, or lists what would be packed.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if !args.directory.is_dir() {
@@ -185,6 +218,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         created: created(args, context)?,
         compression: args.compression,
         layer_format: args.layer_format,
+        shard_size: args.shard_size,
         threads: threads(args.threads),
     };
     // Before the walk: what is written after that is not believed later.

@@ -118,7 +118,12 @@ fn word(stored: Committed) -> &'static str {
 /// Tells what was packed, in lines of the reference.
 pub(super) fn tell(options: &Options, report: &Report, context: &Context) {
     let ui = &context.ui;
-    for layer in &report.layers {
+    for layers in elements(&report.layers) {
+        if layers.len() > 1 {
+            tell_shards(layers, context);
+            continue;
+        }
+        let layer = &layers[0];
         let noun = kit::noun(layer.entry.section);
         let digest = layer.descriptor.digest;
         match layer.stored {
@@ -157,6 +162,38 @@ pub(super) fn tell(options: &Options, report: &Report, context: &Context) {
     }
     for name in &options.names {
         ui.status(format_args!("Tagged {name}"));
+    }
+}
+
+/// Returns layers in groups of one element.
+fn elements(layers: &[PackedLayer]) -> impl Iterator<Item = &[PackedLayer]> {
+    layers.chunk_by(|_, next| next.entry.shard > 0)
+}
+
+/// Tells what became of the layers of a large folder, which may be thousands.
+fn tell_shards(layers: &[PackedLayer], context: &Context) {
+    let ui = &context.ui;
+    let entry = &layers[0].entry;
+    let noun = kit::noun(entry.section);
+    let count = |wanted| {
+        let layers = layers.iter().filter(|layer| layer.stored == Some(wanted));
+        human::number(layers.count() as u64)
+    };
+    ui.status(format_args!(
+        "Saved {noun} layers of `{}`: {} new, {} already there",
+        entry.clean,
+        count(Committed::Stored),
+        count(Committed::AlreadyThere)
+    ));
+    for layer in layers {
+        let digest = layer.descriptor.digest;
+        match layer.stored {
+            Some(Committed::Healed) => warn_healed(ui, &format!("{noun} layer"), digest),
+            Some(Committed::Stored) => {
+                ui.debug(format_args!("Saved {noun} layer: {digest}"));
+            }
+            _ => ui.debug(format_args!("Already saved {noun} layer: {digest}")),
+        }
     }
 }
 
@@ -242,18 +279,30 @@ pub(super) fn list(format: &Format, prepared: &Prepared, context: &Context) -> R
         Format::Table => {}
     }
     let mut total = (0, 0);
-    for layer in layers {
+    let layers: Vec<_> = prepared.entries.iter().zip(layers).collect();
+    // One heading for each element, however many layers it becomes.
+    for element in layers.chunk_by(|_, (entry, _)| entry.shard > 0) {
+        let first = &element[0].1;
+        let count = element.iter().map(|(_, layer)| layer.file_count as u64);
+        let (count, bytes) = (
+            count.sum(),
+            element.iter().map(|(_, layer)| layer.bytes).sum(),
+        );
+        let several = match element.len() {
+            1 => String::new(),
+            layers => format!(", {}", human::count(layers as u64, "layer")),
+        };
         context.ui.line(format_args!(
-            "{} {} ({}, {})",
-            layer.r#type,
-            layer.path,
-            human::count(layer.file_count as u64, "file"),
-            human::bytes(layer.bytes)
+            "{} {} ({}, {}{several})",
+            first.r#type,
+            first.path,
+            human::count(count, "file"),
+            human::bytes(bytes)
         ))?;
-        for file in layer.files.iter().flatten() {
+        for file in element.iter().flat_map(|(_, layer)| &layer.files).flatten() {
             context.ui.line(format_args!("  {file}"))?;
         }
-        total = (total.0 + layer.file_count as u64, total.1 + layer.bytes);
+        total = (total.0 + count, total.1 + bytes);
     }
     context.ui.status(format_args!(
         "{} of {} would be packed",
