@@ -129,15 +129,15 @@ impl Places<'_> {
         (least, most): (u64, u64),
         cuts: &mut Vec<usize>,
     ) {
-        let last = self.before(end);
-        while last - self.before(begin) > most && begin + 1 < end {
+        let stop = self.before(end);
+        while stop - self.before(begin) > most && begin + 1 < end {
             let start = self.before(begin);
             let inside = || {
                 (begin + 1..end)
                     .map(|position| (position, self.before(position)))
                     .take_while(|(_, at)| at - start <= most)
             };
-            let fitting = inside().filter(|(_, at)| at - start >= least && last - at >= least);
+            let fitting = inside().filter(|(_, at)| at - start >= least && stop - at >= least);
             let strongest = fitting.map(|(position, _)| position).reduce(|best, next| {
                 if self.items[next].is_stronger(self.items[best]) {
                     next
@@ -340,6 +340,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// What another program computes that was written from the page alone. In the first part there are
+    /// no candidates.
+    #[test]
+    fn the_rule_stays_as_it_is() {
+        let item = |number| Item {
+            size: 512 * (1 + scatter(number) % 40),
+            hash: scatter(1_000_000 + number) | u64::from(number < 400) << 63,
+        };
+        let items: Vec<Item> = (0..700).map(item).collect();
+        let expected = [
+            21, 29, 31, 50, 74, 94, 106, 121, 137, 151, 173, 188, 207, 222, 246, 251, 265, 277,
+            297, 315, 334, 336, 339, 365, 391, 403, 410, 413, 420, 425, 431, 438, 449, 453, 465,
+            469, 473, 476, 479, 482, 489, 493, 498, 503, 507, 522, 525, 550, 558, 562, 572, 592,
+            594, 597, 599, 602, 606, 609, 620, 631, 634, 636, 644, 653, 655, 657, 661, 662, 681,
+        ];
+        assert_eq!(cuts(&items, TARGET), expected);
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub use places::Places;
 use crate::{digest::Digest, platform};
 use table::Table;
 
-/// The most trees, and the most layers, that are remembered.
-const MAX_FILES_OF_A_KIND: usize = 1_000;
+/// The most trees, and the most layers, that are remembered: more layers than one kit has shards.
+const MAX_FILES_OF_A_KIND: usize = 10_000;
 
 /// The most bytes that are kept of trees, and of layers.
 const MAX_BYTES_OF_A_KIND: u64 = 1 << 30;

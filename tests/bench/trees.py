@@ -23,6 +23,8 @@ class Trees:
         self.many = max(1000, int(1_000_000 * scale))
         self.part = max(MIB, int(256 * MIB * scale))
         self.kits = max(5, int(2000 * scale))
+        # How large the layers of a folder are; what kit does by itself for trees that are not made smaller.
+        self.shard = None if scale >= 1 else max(16 << 10, int(32 * MIB * scale))
 
     def tree(self, name, kitfile, fill):
         """Makes a tree once, and reads it: every run starts with warm sources."""
@@ -55,6 +57,11 @@ class Trees:
     def files(self):
         return self.tree("tree-3", "datasets: [{name: d, path: data}]\n",
                          lambda root: small_files(root / "data", self.small, 2 << 10))
+
+    def changing(self):
+        """Many files, some of which the rows change."""
+        return self.tree("tree-7.1", "datasets: [{name: d, path: data}]\n",
+                         lambda root: small_files(root / "data", self.small, 12 << 10))
 
     def million(self):
         return self.tree("tree-5", "datasets: [{name: d, path: data}]\n",

@@ -66,6 +66,7 @@ mod remove_remote; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
 mod settings; // the file in the home, the environment
+mod shards; // large folders as several layers
 mod sharing; // unpacking without copying
 mod spdx; // licence expressions, for `house`
 mod status; // a directory and the kit it came from

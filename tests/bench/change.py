@@ -1,0 +1,104 @@
+"""Rows 7.1 and on: what a change costs."""
+
+import collections
+import json
+import statistics
+
+import registry
+from measure import size
+from registry import Registry, Relay
+from trees import noise, warm
+
+# What one round of a change came to: the store, the relay to the registry that has both versions as `team/net:1` and
+# `team/net:2`, and what was measured on the way.
+Round = collections.namedtuple("Round", "home relay first second touched sent")
+
+
+def needs(*commands):
+    """Leaves a row out, with a word, where a program or a flag of kit is missing."""
+    def of(row):
+        def run(bench):
+            name = row.__name__.replace("row_", "7.")
+            why = registry.missing()
+            for command in commands:
+                if not why and not bench.has(*command):
+                    why = f"there is no `kit {' '.join(command)}`"
+            if why:
+                bench.skipped(name, ROWS[name][0], why)
+            else:
+                row(bench)
+        return run
+    return of
+
+
+def edit(tree, number):
+    """Adds, changes and removes a file, others in each round."""
+    folders = sorted(path for path in (tree / "data").iterdir())
+
+    def folder(part):
+        return folders[(len(folders) * part // 4 + number) % len(folders)]
+
+    (folder(1) / f"added-{number}.csv").write_bytes(next(noise(f"added {number}", 12 << 10)))
+    changed, removed = (next(path for path in sorted(folder(part).iterdir()) if "added" not in path.name) for part in (2, 3))
+    changed.write_bytes(next(noise(f"changed {number}", 12 << 10)))
+    removed.unlink()
+
+
+def layers(bench, home, name):
+    manifest = json.loads(bench.quiet(home, "inspect", name)[1])["manifest"]
+    return {layer["digest"] for layer in manifest["layers"]}
+
+
+def change(bench, tree, number):
+    """Packs and pushes a tree, and once more after three of its files changed."""
+    home = bench.folder("home")
+    relay = Relay(bench, Registry(bench))
+    names = [f"{relay.host}/team/net:{version}" for version in (1, 2)]
+
+    def pack(name):
+        # A trial has smaller trees, which would be one layer.
+        more = ("--shard-size", str(bench.trees.shard)) if bench.trees.shard else ()
+        return bench.run([bench.kit, "pack", tree, "-t", name, "--progress", "none", *more], sync=home.parent, home=home)
+
+    def push(name):
+        relay.counted()
+        bench.run([bench.kit, "push", name, "--progress", "none"], home=home)
+        return relay.counted()[0]
+
+    first = pack(names[0]).seconds
+    push(names[0])
+    edit(tree, number)
+    second = pack(names[1]).seconds
+    sent = push(names[1])
+    touched = len(layers(bench, home, names[1]) - layers(bench, home, names[0]))
+    return Round(home, relay, first, second, touched, sent)
+
+
+@needs(("pack", "--shard-size=off"), ("push",))
+def row_1(bench):
+    tree = bench.trees.changing()
+    length = sum(path.stat().st_size for path in (tree / "data").rglob("*") if path.is_file())
+    what = f"{bench.trees.small} files of 12 KiB, one added, one changed, one removed"
+    rounds = []
+    for number in range(bench.pair_count):
+        before = bench.fresh
+        warm(tree)
+        rounds.append(change(bench, tree, number))
+        if bench.drop:
+            rounds[-1].relay.stop()
+            bench.delete(before)
+
+    bench.ratio("7.1", f"`kit pack` of {what}, against the first time",
+                [it.second for it in rounds], [it.first for it in rounds], 0.3)
+    shards = [it.touched for it in rounds]
+    bench.row("7.1", f"layers that are new of {what}", f"{statistics.median(shards):.0f}, {min(shards)}–{max(shards)}",
+              "≤ 4", "holds" if max(shards) <= 4 else "MISSED")
+    parts = [it.sent / length for it in rounds]
+    bench.row("7.1", f"`kit push` of that: bytes sent, of {size(length)}",
+              f"{statistics.median(parts):.1%}, {min(parts):.1%}–{max(parts):.1%}",
+              "≤ 25 %", "holds" if max(parts) <= 0.25 else "MISSED")
+
+
+ROWS = {
+    "7.1": ("a change of three among 100,000 files: local pack, and push to docker-registry", row_1),
+}
