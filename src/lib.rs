@@ -5,7 +5,8 @@
 //!
 //! - vocabulary, values and rules that touch nothing outside:
 //!   [`digest`], [`limits`], [`progress`], [`suggest`], [`glob`], [`reference`](mod@reference), [`oci`],
-//!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`];
+//!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`], [`chunk`] (where files are cut),
+//!   [`toc`] (tables of contents);
 //! - mechanisms, each of which talks to one thing outside and knows no other:
 //!   [`platform`] (what operating systems do differently), [`config`] (environment
 //!   and settings),
@@ -22,6 +23,7 @@
 
 pub mod archive;
 pub mod cache;
+pub mod chunk;
 pub mod cli;
 pub mod config;
 pub mod credentials;
@@ -41,3 +43,4 @@ pub mod registry;
 pub mod s3;
 pub mod store;
 pub mod suggest;
+pub mod toc;

@@ -88,6 +88,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A table of contents that says of an archive that it is one of ours, and it cannot be.
+    #[error("the table of contents puts something at byte {0} where it cannot be")]
+    Misplaced(u64),
     /// An entry that is neither a file nor a folder.
     #[error("entry `{path}` is {kind}, and only files and folders are unpacked")]
     Kind {

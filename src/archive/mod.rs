@@ -5,9 +5,11 @@
 //! - [`shards`] cuts layers that are large folders into several.
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
 //! - [`unpack`] reads layers strictly and puts their files where nothing leads out of the target.
+//! - [`between`] makes again what stands between the contents of a layer, from its table.
 //! - [`decompress`] takes layers out of gzip and zstd.
 //! - [`bundle`] is a set of blobs as one folder or tar file.
 
+pub mod between;
 pub mod bundle;
 pub mod decompress;
 mod error;

@@ -26,3 +26,11 @@ pub const WRAPPED: &str = "org.modelkit.manifest";
 /// On a compressed layer: the length in bytes of what it unpacks to, so that honest zeros are not
 /// taken for an attack.
 pub const UNCOMPRESSED_SIZE: &str = "org.modelkit.layer.uncompressed-size";
+/// On a manifest: the digest of the table of contents, a blob of its own.
+pub const TOC_DIGEST: &str = "org.modelkit.toc.digest";
+/// On a manifest: the length in bytes of the table of contents, in decimal digits.
+pub const TOC_SIZE: &str = "org.modelkit.toc.size";
+/// On a manifest: the digest of what the table of contents begins with, its root.
+pub const TOC_ROOT_DIGEST: &str = "org.modelkit.toc.root-digest";
+/// On a manifest: the length in bytes of that root, in decimal digits.
+pub const TOC_ROOT_SIZE: &str = "org.modelkit.toc.root-size";

@@ -6,12 +6,12 @@ use modelkit::limits;
 
 use crate::support::{Sandbox, testdata};
 
-fn page() -> String {
+pub(crate) fn page() -> String {
     fs::read_to_string(testdata("../docs/format.md")).unwrap()
 }
 
 /// Returns the fenced block that is marked `kind name`, such as `json config`.
-fn block(page: &str, mark: &str) -> String {
+pub(crate) fn block(page: &str, mark: &str) -> String {
     let start = format!("```{mark}\n");
     let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("{mark}"));
     let (block, rest) = rest.split_once("```").unwrap();
@@ -20,7 +20,7 @@ fn block(page: &str, mark: &str) -> String {
 }
 
 /// Packs the example of the page.
-fn example(page: &str) -> Sandbox {
+pub(crate) fn example(page: &str) -> Sandbox {
     let kit = Sandbox::new();
     kit.file("tiny/Kitfile", block(page, "yaml Kitfile"));
     kit.file("tiny/model.bin", "weights");

@@ -21,6 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["digest", "glob", "oci", "reference", "suggest"],
     ),
     ("filter", &["glob", "kitfile", "oci", "suggest"]),
+    ("chunk", &["digest"]),
+    ("toc", &["chunk", "digest", "oci"]),
     // Mechanisms: each talks to one thing outside.
     ("platform", &[]),
     ("config", &[]),
@@ -33,7 +35,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("s3", &["digest", "http"]),
     (
         "archive",
-        &["digest", "glob", "limits", "platform", "progress"],
+        &[
+            "chunk", "digest", "glob", "limits", "platform", "progress", "toc",
+        ],
     ),
     (
         "store",
@@ -45,9 +49,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "progress",
             "reference",
             "suggest",
+            "toc",
         ],
     ),
-    ("cache", &["digest", "platform"]),
+    ("cache", &["digest", "platform", "toc"]),
     ("origins", &["digest", "platform"]),
     // Operations: everything below but the environment.
     (
@@ -55,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "archive",
             "cache",
+            "chunk",
             "credentials",
             "digest",
             "filter",
@@ -70,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "s3",
             "store",
             "suggest",
+            "toc",
         ],
     ),
     // The terminal.
@@ -78,6 +85,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "archive",
             "cache",
+            "chunk",
             "config",
             "credentials",
             "digest",
@@ -96,6 +104,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "s3",
             "store",
             "suggest",
+            "toc",
         ],
     ),
     ("lib", &[]),
@@ -125,6 +134,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio::", &["cli", "http", "ops", "registry"]),
     ("rpassword::", &["cli"]),
     ("zeroize::", &["credentials"]),
+    ("blake3::", &["chunk"]),
     ("bytes::", &["http", "registry", "s3"]),
     ("http_body::", &["http"]),
     ("base64::", &["credentials", "http"]),

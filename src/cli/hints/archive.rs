@@ -65,7 +65,8 @@ impl From<archive::Error> for Failure {
             | E::Folded { .. }
             | E::Below { .. }
             | E::Both { .. }
-            | E::Clash { .. } => plain(Kind::Damaged),
+            | E::Clash { .. }
+            | E::Misplaced(_) => plain(Kind::Damaged),
             E::Expands { .. } | E::Window { .. } => over(plain(Kind::Limit), &error),
             E::NoRoom { .. } | E::TooDeep { .. } | E::TooManyFiles => plain(Kind::Limit),
             E::ReadFile { source, .. } => Self::of(io_kind(source), &error),
