@@ -6,6 +6,7 @@
 //! - [`pack`] turns one layer of a tree into a deterministic archive.
 //! - [`unpack`] reads layers strictly and puts their files where nothing leads out of the target.
 //! - [`between`] makes again what stands between the contents of a layer, from its table.
+//! - [`tabulate`] makes the table of a layer that is there already.
 //! - [`decompress`] takes layers out of gzip and zstd.
 //! - [`bundle`] is a set of blobs as one folder or tar file.
 
@@ -24,6 +25,7 @@ mod owners;
 pub mod pack;
 pub mod ready;
 pub mod shards;
+pub mod tabulate;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -7,6 +7,7 @@
 //! - `recipes`: which layer comes out of which files ([`Recipes`]);
 //! - `layers/<digest>`: what a layer holds ([`Listing`]);
 //! - `places`: which repositories had which blobs ([`Places`]);
+//! - `tables/<diffId>.tar` and `.raw`: its table of contents ([`Cache::table`]);
 //! - `lock`: held for the moment in which one of them is replaced.
 
 mod files;
@@ -15,6 +16,7 @@ mod listing;
 mod places;
 mod stamp;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +38,10 @@ use table::Table;
 /// The most trees, and the most layers, that are remembered: more layers than one kit has shards.
 const MAX_FILES_OF_A_KIND: usize = 10_000;
 
-/// The most bytes that are kept of trees, and of layers.
+/// The most tables of contents that are remembered: large folders are many layers.
+const MAX_TABLES: usize = 20_000;
+
+/// The most bytes that are kept of trees, of layers, and of tables.
 const MAX_BYTES_OF_A_KIND: u64 = 1 << 30;
 
 const DAY: i64 = 86_400 * 1_000_000_000;
@@ -59,6 +64,8 @@ pub struct Cache {
     began: i64,
     /// Whether listings were written, of which there may now be too many.
     has_new_listings: AtomicBool,
+    /// The same of tables of contents.
+    has_new_tables: AtomicBool,
 }
 
 impl Cache {
@@ -75,6 +82,7 @@ impl Cache {
             mode,
             began,
             has_new_listings: AtomicBool::new(false),
+            has_new_tables: AtomicBool::new(false),
         }
     }
 
@@ -96,11 +104,14 @@ impl Cache {
         matches!(self.mode, Use::All)
     }
 
-    /// Removes listings that are too many or too old, if any were added. A kit may have thousands
+    /// Removes listings and tables that are too many or too old, if any were added. A kit may have thousands
     /// of layers, so this is not done for each of them.
     pub fn tidy(&self) {
         if self.has_new_listings.swap(false, Ordering::Relaxed) {
-            bound(&self.path("layers"));
+            bound(&self.path("layers"), MAX_FILES_OF_A_KIND);
+        }
+        if self.has_new_tables.swap(false, Ordering::Relaxed) {
+            bound(&self.path("tables"), MAX_TABLES);
         }
     }
 
@@ -131,13 +142,13 @@ impl Cache {
         // What cannot be written is found out again another time.
         let saved = fs::create_dir_all(&folder).and_then(|()| table.save(&self.turn()));
         if saved.is_ok() {
-            bound(&folder);
+            bound(&folder, MAX_FILES_OF_A_KIND);
         }
     }
 }
 
 /// Removes from `folder` what has not been written for long, and the oldest of what is too much.
-fn bound(folder: &Path) {
+fn bound(folder: &Path, most: usize) {
     platform::sweep(folder);
     let age = Duration::from_secs(u64::from(table::MAX_AGE_DAYS) * 86_400);
     let oldest = SystemTime::now().checked_sub(age);
@@ -147,8 +158,7 @@ fn bound(folder: &Path) {
     for (position, (time, size, path)) in files.iter().enumerate() {
         total += size;
         let is_old = oldest.is_some_and(|oldest| *time < oldest);
-        if is_old || position >= MAX_FILES_OF_A_KIND || position > 0 && total > MAX_BYTES_OF_A_KIND
-        {
+        if is_old || position >= most || position > 0 && total > MAX_BYTES_OF_A_KIND {
             let _ = fs::remove_file(path); // Another process may be as quick.
         }
     }

@@ -196,6 +196,6 @@ fn what_was_not_written_for_long_goes() {
     let file = fs::File::create(&old).unwrap();
     let age = Duration::from_secs(86_400 * (u64::from(table::MAX_AGE_DAYS) + 1));
     file.set_modified(SystemTime::now() - age).unwrap();
-    bound(folder.path());
+    bound(folder.path(), MAX_FILES_OF_A_KIND);
     assert!(new.exists() && !old.exists());
 }

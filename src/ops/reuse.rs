@@ -343,6 +343,7 @@ impl From<Known> for Packed {
             diff_id: known.diff_id,
             plain_size: known.plain_size,
             files: Vec::new(),
+            table: None,
         }
     }
 }

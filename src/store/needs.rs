@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     digest::Digest,
     oci::{Descriptor, Index, Manifest, media_type},
+    toc::TocRef,
 };
 
 use super::{Entry, Error, Store, blob};
@@ -23,7 +24,7 @@ pub(super) fn manifest(
 }
 
 /// Returns all blobs of the kit `descriptor`, each once: the manifest first, then the config, then
-/// the layers.
+/// the layers, then the table of contents if it is there.
 pub(super) fn of(store: &Store, descriptor: &Descriptor) -> Result<Vec<Descriptor>, Error> {
     let mut needed = Vec::new();
     let mut seen = HashSet::new();
@@ -43,7 +44,12 @@ pub(super) fn of(store: &Store, descriptor: &Descriptor) -> Result<Vec<Descripto
             needed.extend(seen.insert(digest).then_some(next));
         } else {
             let (manifest, _) = manifest(store, &next)?;
+            // A kit is whole without its table of contents. What is there stays as long as it does.
+            let toc = TocRef::of(&manifest).ok().flatten();
+            let toc = toc.map(|toc| toc.descriptor());
+            let toc = toc.filter(|toc| store.blob_path(&toc.digest).exists());
             let blobs = [next, manifest.config].into_iter().chain(manifest.layers);
+            let blobs = blobs.chain(toc);
             needed.extend(blobs.filter(|blob| seen.insert(blob.digest)));
         }
     }

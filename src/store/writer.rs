@@ -205,10 +205,7 @@ impl<'a> Writer<'a> {
             return Ok(digest);
         }
         let mut temporary = self.create()?;
-        let path = temporary.path.clone();
-        temporary
-            .write_all(content)
-            .map_err(Error::io("write", path))?;
+        temporary.append(content)?;
         temporary.commit(&digest, size)?;
         Ok(digest)
     }
@@ -356,6 +353,12 @@ impl TempBlob<'_> {
         self.file
             .as_ref()
             .expect("the file is taken only by commit, which takes all")
+    }
+
+    /// Writes `content` behind what is written already.
+    pub fn append(&mut self, content: &[u8]) -> Result<(), Error> {
+        let written = self.write_all(content);
+        written.map_err(Error::io("write", &self.path))
     }
 
     /// Makes the file the blob `digest` of `size` bytes. The digest is believed: whoever writes

@@ -53,12 +53,19 @@ impl Absence {
     const ALL: [Self; 3] = [Self::Names, Self::TooLong, Self::Foreign];
 
     /// Returns what stands for it; 0 is a table that is there.
-    const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Names => 1,
             Self::TooLong => 2,
             Self::Foreign => 3,
         }
+    }
+}
+
+impl Absence {
+    /// Returns what `code` stands for.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.code() == code)
     }
 }
 
@@ -280,7 +287,7 @@ fn record(reader: &mut Reader<'_>) -> Result<LayerRef, Error> {
         length: 0,
         digest: Digest::from_bytes([0; 32]),
     };
-    let table = match Absence::ALL.into_iter().find(|it| it.code() == state) {
+    let table = match Absence::of_code(state) {
         None if state == 0 && (1..=MAX_TABLE).contains(&length) => Ok(table),
         Some(absence) if table == blank => Err(absence),
         _ => return Err(reader.malformed("a table cannot be like this")),

@@ -118,6 +118,18 @@ impl Table {
         self.form
     }
 
+    /// Returns a table that says so of the layer. It must be an archive before and after.
+    #[must_use]
+    pub fn with_form(mut self, form: Form) -> Self {
+        assert!(
+            !self.is_raw() && form != Form::Raw,
+            "raw layers have tables of their own"
+        );
+        self.form = form;
+        self.bytes[0] = form.code();
+        self
+    }
+
     /// Tells whether the layer is one file without an archive around it.
     pub const fn is_raw(&self) -> bool {
         matches!(self.form, Form::Raw)

@@ -74,8 +74,8 @@ mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
 mod surroundings; // disks, clocks, memory, users
 mod tag; // giving names
-mod together; // many processes on one store
 mod toc_page; // docs/format.md tells enough for a second reader of tables of contents
+mod together; // many processes on one store
 mod unpack; // `kit unpack`
 mod unpack_datasets; // what a kit names and does not hold
 mod unpack_output; // what unpack prints for programs

@@ -5,7 +5,8 @@
 //! size before the first file is read (`plan`). Workers take the next piece, read its files
 //! (`source`), hash those that lie in it whole, and compress it (`encode`) or write it to its
 //! place. The calling thread takes the pieces in order, hashes them, and writes what was
-//! compressed, whose place only now is known. A further thread hashes files that span pieces.
+//! compressed, whose place only now is known. Further threads hash files that span pieces, and cut
+//! them into chunks for the table of contents (`table`).
 //! A fixed number of buffers goes round, which bounds the memory and how far a worker can run
 //! ahead. Where the cuts are depends on the tree alone, so the bytes do not depend on the number
 //! of threads.
@@ -15,15 +16,16 @@ mod files;
 mod plan;
 mod settle;
 mod source;
+mod stages;
+mod table;
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::Write,
-    panic::resume_unwind,
     sync::{
         Mutex, PoisonError,
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+        mpsc::{Receiver, Sender, channel, sync_channel},
     },
     thread,
 };
@@ -34,6 +36,8 @@ use self::{
     files::FileHashes,
     plan::{Buffer, Piece, Planner},
     settle::Settling,
+    stages::{Kept, Stages},
+    table::Tabling,
 };
 use super::{
     error::Error,
@@ -41,9 +45,11 @@ use super::{
     tree::{Entry, Kind, Tree},
 };
 use crate::{
+    chunk::ChunkHash,
     digest::{Digest, Hasher},
     platform,
     progress::{Meter, Progress},
+    toc::{Absence, Table},
 };
 
 /// What a layer is on the wire.
@@ -93,6 +99,9 @@ pub struct Options {
     /// Whether each file is hashed too. Costs no second read, but for a file larger than a piece
     /// the time of a further core.
     pub file_digests: bool,
+    /// Whether the layer's table of contents is made. Costs no second read, but the time of a
+    /// further core for cutting large files.
+    pub toc: bool,
 }
 
 /// What was written.
@@ -108,6 +117,8 @@ pub struct Packed {
     pub plain_size: u64,
     /// The SHA-256 of each file of the layer, in the order of the tree; empty unless asked for.
     pub files: Vec<Digest>,
+    /// The table of contents, or why there can be none; nothing unless asked for.
+    pub table: Option<Result<Table, Absence>>,
 }
 
 /// Returns the length in bytes of the archive of `layer` before compression.
@@ -128,7 +139,8 @@ pub(super) fn header_kind(entry: Entry<'_>) -> header::Kind {
 }
 
 impl Layer<'_> {
-    fn plain_size(&self) -> u64 {
+    /// Returns how long it is before compression.
+    pub fn plain_size(&self) -> u64 {
         match self.shape {
             Shape::Tar => archive_size(self.tree, self.index),
             Shape::Raw => self.tree.bytes(self.index),
@@ -184,6 +196,7 @@ pub fn stream(
 ) -> Result<(), Error> {
     let options = Options {
         file_digests: false,
+        toc: false,
         ..*options
     };
     let out = Out::Stream { out, from };
@@ -242,7 +255,7 @@ fn run(
         }
     }
     let (done, arrived) = channel();
-    let buffers = threads + 2 + usize::from(hash_files);
+    let buffers = threads + 2 + usize::from(hash_files) + usize::from(options.toc);
     let (free, empty) = sync_channel(buffers);
     for _ in 0..buffers {
         free.send(Buffer::default())
@@ -255,6 +268,7 @@ fn run(
         unread: if is_plain { from } else { 0 },
         compression: options.compression,
         hash_files,
+        hash_chunks: options.toc,
         shared,
         planner: &planner,
         empty: &empty,
@@ -273,23 +287,30 @@ fn run(
             }
         }
         drop(done);
-        let files = FileHashes::new(if hash_files { layer.file_count() } else { 0 });
-        let aside = hash_files && plain_size > piece_size as u64;
-        let (mut packed, files) = if aside {
-            job.collect_and_hash_aside(scope, arrived, free, meter, (files, out))?
-        } else {
-            let mut files = files;
-            let packed = job.collect(arrived, meter, &mut out, |piece| {
-                files.take(&piece);
-                // The workers may all have finished: then nobody needs the buffer.
-                let _ = free.send(piece.buffer);
-            })?;
-            (packed, files)
+        let kept = Kept {
+            files: FileHashes::new(if hash_files { layer.file_count() } else { 0 }),
+            tabling: options.toc.then(|| Tabling::new(layer)),
         };
+        let free = move |piece: Piece| {
+            // The workers may all have finished: then nobody needs the buffer.
+            let _ = free.send(piece.buffer);
+        };
+        let stages = if plain_size > piece_size as u64 {
+            Stages::aside(scope, kept, hash_files, free)
+        } else {
+            Ok(Stages::here(kept, free))
+        };
+        let mut stages = stages.map_err(|source| layer.cannot_write(source))?;
+        let packed = job.collect(arrived, meter, &mut out, |piece| stages.take(piece));
+        let kept = stages.finish();
+        let mut packed = packed?;
         packed.files = match layer.shape {
             Shape::Raw if options.file_digests => vec![packed.diff_id],
-            Shape::Raw | Shape::Tar => files.finish(),
+            Shape::Raw | Shape::Tar => kept.files.finish(),
         };
+        packed.table = kept
+            .tabling
+            .map(|tabling| tabling.finish(packed.plain_size));
         Ok(packed)
     })
 }
@@ -318,6 +339,7 @@ struct Job<'a> {
     unread: u64,
     compression: Compression,
     hash_files: bool,
+    hash_chunks: bool,
     /// Whether `out` has the content already: then it is only read, and it alone.
     shared: bool,
     planner: &'a Mutex<Planner<'a>>,
@@ -380,6 +402,9 @@ impl Job<'_> {
             if self.hash_files && part.is_whole() {
                 part.digest = Some(Digest::of(gap));
             }
+            if self.hash_chunks && part.is_chunk() {
+                part.hash = Some(ChunkHash::of(gap));
+            }
         }
         match (encoder, self.out) {
             (Some(encoder), _) => {
@@ -391,34 +416,6 @@ impl Job<'_> {
         }
         .map_err(|source| self.layer.cannot_write(source))?;
         Ok(piece)
-    }
-
-    /// As [`Self::collect`], with a thread that hashes the files of each piece afterwards.
-    fn collect_and_hash_aside<'scope>(
-        &self,
-        scope: &'scope thread::Scope<'scope, '_>,
-        arrived: Receiver<Result<Piece, Error>>,
-        free: SyncSender<Buffer>,
-        meter: &dyn Meter,
-        (mut files, mut out): (FileHashes, Out<'_>),
-    ) -> Result<(Packed, FileHashes), Error> {
-        let (pass, passed) = channel::<Piece>();
-        let hasher = thread::Builder::new()
-            .spawn_scoped(scope, move || {
-                for piece in passed {
-                    files.take(&piece);
-                    let _ = free.send(piece.buffer);
-                }
-                files
-            })
-            .map_err(|source| self.layer.cannot_write(source))?;
-        let written = self.collect(arrived, meter, &mut out, |piece| {
-            // The other side ends only after this one.
-            let _ = pass.send(piece);
-        });
-        drop(pass);
-        let files = hasher.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok((written?, files))
     }
 
     /// Takes the pieces in whatever order they arrive, hashes them in theirs, and writes what the
@@ -482,6 +479,7 @@ impl Job<'_> {
             diff_id,
             plain_size,
             files: Vec::new(),
+            table: None,
         })
     }
 }

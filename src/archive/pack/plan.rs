@@ -9,6 +9,7 @@ use crate::{
         header::{self, END},
         tree::Kind,
     },
+    chunk::{ChunkHash, Grain},
     digest::Digest,
     platform,
 };
@@ -53,11 +54,18 @@ pub(super) struct Part {
     pub(super) offset: u64,
     /// The digest of the file, once it is known from this part alone.
     pub(super) digest: Option<Digest>,
+    /// The hash of the file as a chunk, if it is one and lies in this part alone.
+    pub(super) hash: Option<ChunkHash>,
 }
 
 impl Part {
     pub(super) fn is_whole(&self) -> bool {
         self.length as u64 == self.source.stamp.size
+    }
+
+    /// Tells whether it is a file that is one chunk.
+    pub(super) fn is_chunk(&self) -> bool {
+        self.is_whole() && self.length > 0 && Grain::of(self.source.stamp.size) == Grain::Whole
     }
 
     pub(super) fn is_last(&self) -> bool {
@@ -158,6 +166,7 @@ impl<'t> Planner<'t> {
                         source: Arc::clone(source),
                         offset: *behind,
                         digest: None,
+                        hash: None,
                     });
                 }
                 piece.length += length;

@@ -1,6 +1,7 @@
 //! Walking and packing together, on real folders.
 
 mod packing;
+mod tables;
 #[cfg(unix)]
 mod unix;
 
@@ -90,6 +91,7 @@ fn plain(threads: usize) -> pack::Options {
         threads,
         compression: pack::Compression::None,
         file_digests: false,
+        toc: false,
     }
 }
 

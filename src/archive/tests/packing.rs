@@ -3,7 +3,7 @@
 use super::*;
 use crate::archive::{pack::Compression, tree::Entry};
 
-const ALL: [Compression; 4] = [
+pub(super) const ALL: [Compression; 4] = [
     Compression::None,
     Compression::Gzip,
     Compression::GzipFastest,
@@ -12,7 +12,7 @@ const ALL: [Compression; 4] = [
 
 /// Files that lie in one piece, that span two, that span many, that end where a piece ends, and
 /// that have no content.
-fn context() -> Context {
+pub(super) fn context() -> Context {
     let mebibyte = 1 << 20;
     let files = [
         ("a", 0),
@@ -52,6 +52,7 @@ fn each_file_has_its_digest_whatever_the_pieces_and_threads_are() {
                 threads,
                 compression,
                 file_digests: true,
+                toc: true,
             };
             let out = tempfile::tempfile().unwrap();
             let packed = pack::write(
@@ -84,6 +85,7 @@ fn a_raw_layer_has_the_digest_of_its_file() {
                 threads: 2,
                 compression,
                 file_digests: true,
+                toc: true,
             };
             let out = tempfile::tempfile().unwrap();
             let raw = layer(&found, 0, Shape::Raw);
@@ -107,6 +109,7 @@ fn a_file_that_changes_is_refused_whatever_it_becomes() {
                 threads: 2,
                 compression,
                 file_digests: true,
+                toc: true,
             };
             let out = tempfile::tempfile().unwrap();
             let error = pack::write(layer(&found, 0, shape), &out, &options, &Silent, &Silent);

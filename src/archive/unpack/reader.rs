@@ -11,7 +11,7 @@ use crate::{
         Error,
         decompress::{Decompressed, Sums},
     },
-    digest::Digest,
+    digest::{Digest, Hasher},
 };
 
 /// A tar block.
@@ -65,6 +65,8 @@ pub struct TarReader<R> {
     left: u64,
     /// Zeros behind the content, up to the next block.
     padding: u64,
+    /// Hashes what is no content, if that is wanted.
+    between: Option<Hasher>,
     done: bool,
 }
 
@@ -87,8 +89,19 @@ impl<R: Read> TarReader<R> {
             end: 0,
             left: 0,
             padding: 0,
+            between: None,
             done: false,
         }
+    }
+
+    /// From here on hashes what stands between contents, if all content is read.
+    pub fn hash_between(&mut self) {
+        self.between = Some(Hasher::new());
+    }
+
+    /// Returns the digest of what stood between contents.
+    pub fn between(&self) -> Digest {
+        self.between.clone().unwrap_or_default().finish()
     }
 
     /// Returns how many bytes of the archive were taken from the source.
@@ -102,7 +115,8 @@ impl<R: Read> TarReader<R> {
         if self.done {
             return Ok(None);
         }
-        self.skip(self.left + self.padding)?;
+        self.skip(self.left, false)?;
+        self.skip(self.padding, true)?;
         (self.left, self.padding) = (0, 0);
         let mut extended: Option<pax::Records> = None;
         let mut long_name: Option<Vec<u8>> = None;
@@ -252,10 +266,13 @@ impl<R: Read> TarReader<R> {
             self.start += read;
             have += read;
         }
+        if let Some(between) = &mut self.between {
+            between.update(&block);
+        }
         Ok(Some(block))
     }
 
-    fn skip(&mut self, mut count: u64) -> Result<(), Error> {
+    fn skip(&mut self, mut count: u64, is_between: bool) -> Result<(), Error> {
         while count > 0 {
             if self.start == self.end {
                 self.fill()?;
@@ -264,7 +281,11 @@ impl<R: Read> TarReader<R> {
                 }
             }
             let here = count.min((self.end - self.start) as u64);
-            self.start += usize::try_from(here).expect("at most the buffer");
+            let end = self.start + usize::try_from(here).expect("at most the buffer");
+            if let Some(between) = self.between.as_mut().filter(|_| is_between) {
+                between.update(&self.buffer[self.start..end]);
+            }
+            self.start = end;
             count -= here;
         }
         Ok(())
@@ -282,7 +303,10 @@ impl<R: Read> TarReader<R> {
         while have < body.len() {
             have += self.read_content(&mut body[have..])?;
         }
-        self.skip(padding(size))?;
+        if let Some(between) = &mut self.between {
+            between.update(&body);
+        }
+        self.skip(padding(size), true)?;
         Ok(body)
     }
 

@@ -36,6 +36,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "compression",
             "layer-format",
             "shard-size",
+            "no-toc",
             "strict",
             "follow-links",
             "keep-modes",

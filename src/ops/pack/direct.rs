@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use super::{Options, PackedLayer, Prepared, config, layer, manifest, raw, regenerate::Source};
+use super::{
+    Options, PackedLayer, Prepared, config, layer, manifest, raw, regenerate::Source, toc,
+};
 use crate::{
     archive,
     cache::Cache,
@@ -47,6 +49,8 @@ pub struct Sent {
     pub config: Descriptor,
     /// The layers in the order of the manifest.
     pub layers: Vec<PackedLayer>,
+    /// The table of contents, if the kit has one.
+    pub toc: Option<Descriptor>,
     /// What became of them, for each repository.
     pub pushed: Vec<Pushed>,
 }
@@ -60,7 +64,7 @@ pub fn send(
     progress: &dyn Progress,
 ) -> Result<Sent, Error> {
     let reuse = Reuse::new(cache, &options.context);
-    let layers = layer::pack_all(options, prepared, None, &reuse, progress);
+    let layers = layer::pack_all(options, prepared, None, (&reuse, cache), progress);
     // Whatever came of it: what was found out about files is true.
     reuse.save();
     let layers = layers?;
@@ -69,7 +73,12 @@ pub fn send(
     }
     let content = config(prepared, &layers)?;
     let config = Descriptor::of(media_type::CONFIG, &content);
-    let document = manifest(options, &config, &layers)?;
+    let toc = toc::describe(&layers);
+    let document = manifest(options, &config, &layers, toc.as_ref().map(|(toc, _)| toc))?;
+    let toc = toc.map(|(toc, root)| {
+        let bytes = toc::bytes(&root, &layers);
+        (toc.descriptor(), Arc::new(bytes))
+    });
     let bytes = document.to_bytes();
     let manifest = Descriptor::of(media_type::MANIFEST, &bytes);
     let image = way.options.compat.then(|| {
@@ -79,6 +88,9 @@ pub fn send(
     let at_once = way.options.concurrency.min(layers.len()).max(1);
     let threads = (options.threads / at_once).max(1);
     let supply = |blob: &Descriptor| -> Arc<dyn Supply> {
+        if let Some((_, bytes)) = toc.as_ref().filter(|(toc, _)| toc.digest == blob.digest) {
+            return bytes.clone();
+        }
         let is_it = |layer: &PackedLayer| layer.descriptor.digest == blob.digest;
         match layers.iter().position(is_it) {
             Some(index) => {
@@ -121,6 +133,7 @@ pub fn send(
             configs: [&config]
                 .into_iter()
                 .chain(image.as_ref().map(|it| &it.config_descriptor))
+                .chain(toc.as_ref().map(|(toc, _)| toc))
                 .collect(),
             content: &|blob| Ok(supply(blob)),
             elsewhere: &|| match repository {
@@ -150,6 +163,7 @@ pub fn send(
         manifest,
         config,
         layers,
+        toc: toc.map(|(toc, _)| toc),
         pushed,
     })
 }

@@ -13,12 +13,14 @@ use serde::Serialize;
 use super::{
     Options, PackedLayer, Prepared,
     prepare::{file_count, is_file},
+    toc,
 };
 use crate::{
     archive::{
         self,
         pack::{Compression, Packed, Shape},
     },
+    cache::Cache,
     kitfile::Section,
     oci::{Descriptor, Encoding, Family, LayerType, annotation},
     ops::{
@@ -29,6 +31,7 @@ use crate::{
     platform,
     progress::{Meter, Progress},
     store::{Committed, Presence, Writer},
+    toc::{Absence, Table},
 };
 
 /// Packs every layer, several at a time, and returns them in order. Without a `writer` they are only
@@ -37,7 +40,7 @@ pub(super) fn pack_all(
     options: &Options,
     prepared: &Prepared,
     writer: Option<&Writer<'_>>,
-    reuse: &Reuse<'_>,
+    (reuse, cache): (&Reuse<'_>, &Cache),
     progress: &dyn Progress,
 ) -> Result<Vec<PackedLayer>, Error> {
     let tree = &prepared.found.tree;
@@ -54,6 +57,7 @@ pub(super) fn pack_all(
     // be one large layer that one thread is busy with.
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|layer| std::cmp::Reverse(sizes[*layer]));
+    let with_tables = toc::is_wanted(options, prepared);
     let at_once = options.threads.clamp(1, count.max(1));
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<PackedLayer>>> = Mutex::new((0..count).map(|_| None).collect());
@@ -71,6 +75,8 @@ pub(super) fn pack_all(
                 threads: share(options.threads, sizes[layer], total),
                 writer,
                 reuse,
+                cache,
+                with_tables,
                 meter: meter.as_ref(),
                 progress: &Stoppable {
                     progress,
@@ -120,6 +126,9 @@ struct Job<'a, 'c> {
     /// Where it goes, if anywhere.
     writer: Option<&'a Writer<'a>>,
     reuse: &'a Reuse<'c>,
+    cache: &'a Cache,
+    /// Whether the kit gets a table of contents.
+    with_tables: bool,
     meter: &'a dyn Meter,
     progress: &'a dyn Progress,
 }
@@ -150,6 +159,7 @@ fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
         files: file_count(tree, index),
         bytes: tree.bytes(index),
         stored,
+        table: packed.table,
     })
 }
 
@@ -164,8 +174,49 @@ fn known(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Option<Packed>, Error>
     {
         return Ok(None);
     }
+    let mut packed = Packed::from(known);
+    if job.with_tables {
+        packed.table = table(job, wanted, &packed)?;
+        if packed.table.is_none() {
+            return Ok(None);
+        }
+    }
     job.meter.advance(wanted.tree.bytes(wanted.index));
-    Ok(Some(known.into()))
+    Ok(Some(packed))
+}
+
+/// Returns the table of a layer that is not packed, as it was made before or of the layer in the
+/// store; `None` if there is no other way than to pack it.
+fn table(
+    job: &Job<'_, '_>,
+    wanted: Wanted<'_>,
+    packed: &Packed,
+) -> Result<Option<Result<Table, Absence>>, Error> {
+    let Writing { shape, compression } = wanted.writing;
+    let is_raw = shape == Shape::Raw;
+    if let Some(table) = job.cache.table(&packed.diff_id, is_raw) {
+        return Ok(Some(table));
+    }
+    let Some(writer) = job.writer else {
+        return Ok(None);
+    };
+    let layer = Descriptor::new("", packed.digest, packed.size);
+    let encoding = encoding(shape, compression);
+    let made = toc::of_stored(writer, &layer, encoding, packed.plain_size, job.progress)?;
+    if let Some(table) = &made {
+        let table = table.as_ref().map_err(|absence| *absence);
+        job.cache.learn_table(&packed.diff_id, is_raw, table);
+    }
+    Ok(made)
+}
+
+/// Remembers the table of a layer that was packed.
+fn learn_table(job: &Job<'_, '_>, wanted: Wanted<'_>, packed: &Packed) {
+    if let Some(table) = &packed.table {
+        let is_raw = wanted.writing.shape == Shape::Raw;
+        let table = table.as_ref().map_err(|absence| *absence);
+        job.cache.learn_table(&packed.diff_id, is_raw, table);
+    }
 }
 
 /// Writes a layer into the store, or only measures it, and remembers what came of it.
@@ -180,10 +231,12 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Commit
         threads: job.threads,
         compression: wanted.writing.compression,
         file_digests: wanted.needs_file_digests(job.options.threads),
+        toc: job.with_tables,
     };
     let Some(writer) = job.writer else {
         let mut packed = archive::pack::measure(layer, &options, job.meter, job.progress)?;
         job.reuse.learn(wanted, &packed);
+        learn_table(job, wanted, &packed);
         packed.files = Vec::new();
         return Ok((packed, None));
     };
@@ -191,6 +244,7 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Commit
     let packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress);
     let mut packed = packed.map_err(|error| no_space(error, wanted, writer))?;
     job.reuse.learn(wanted, &packed);
+    learn_table(job, wanted, &packed);
     packed.files = Vec::new();
     // Asked for here, since committing believes what is recorded.
     writer.has(&packed.digest, packed.size, job.reuse.trust())?;

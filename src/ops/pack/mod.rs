@@ -6,6 +6,7 @@ mod prepare;
 mod raw;
 mod regenerate;
 mod shards;
+mod toc;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use crate::{
     progress::Progress,
     reference::Reference,
     store::{Committed, Presence, Store, Trust, Writer},
+    toc::{Absence, Table, TocRef},
 };
 
 pub use direct::{Sent, Way, by_repository, send};
@@ -27,6 +29,7 @@ pub use prepare::{Prepared, emptiness, prepare};
 pub use raw::MAX_RAW_FILES;
 pub(super) use shards::cut_tree;
 pub use shards::{MIN_SHARD_SIZE, MIN_SHARDED, ShardSize};
+pub use toc::TOC_FROM;
 
 /// What a layer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub struct Options {
     pub layer_format: LayerFormat,
     /// Which folders become several layers.
     pub shard_size: ShardSize,
+    /// Whether a kit that is large enough gets a table of contents.
+    pub toc: bool,
     /// How many threads work, at least one.
     pub threads: usize,
 }
@@ -86,6 +91,10 @@ pub struct Report {
     pub config_stored: Committed,
     /// The layers in the order of the manifest.
     pub layers: Vec<PackedLayer>,
+    /// The table of contents, if the kit has one.
+    pub toc: Option<Descriptor>,
+    /// Whether that was new to the store.
+    pub toc_stored: Option<Committed>,
 }
 
 /// A layer that was packed.
@@ -103,6 +112,8 @@ pub struct PackedLayer {
     pub bytes: u64,
     /// Whether it was new to the store; none if it did not go there.
     pub stored: Option<Committed>,
+    /// Its table of contents, or why it has none; nothing if the kit gets none.
+    table: Option<Result<Table, Absence>>,
 }
 
 /// Packs what [`prepare()`] found and names the kit last.
@@ -116,7 +127,7 @@ pub fn run(
     let writer = store.writer(progress)?;
     let reuse = Reuse::new(cache, &options.context);
     let trust = reuse.trust();
-    let layers = layer::pack_all(options, prepared, Some(&writer), &reuse, progress);
+    let layers = layer::pack_all(options, prepared, Some(&writer), (&reuse, cache), progress);
     // Whatever came of it: what was found out about files is true.
     reuse.save();
     let layers = layers?;
@@ -125,7 +136,15 @@ pub fn run(
     }
     let config = config(prepared, &layers)?;
     let (config, config_stored) = put(&writer, media_type::CONFIG, &config, trust)?;
-    let bytes = manifest(options, &config, &layers)?.to_bytes();
+    let toc = toc::describe(&layers);
+    let (toc, toc_stored) = match &toc {
+        Some((toc, root)) => {
+            let stored = toc::store(&writer, toc, root, &layers, trust)?;
+            (Some(*toc), Some(stored))
+        }
+        None => (None, None),
+    };
+    let bytes = manifest(options, &config, &layers, toc.as_ref())?.to_bytes();
     let (manifest, manifest_stored) = put(&writer, media_type::MANIFEST, &bytes, trust)?;
     // Last: until here nothing refers to the blobs.
     writer.name(&options.names, &manifest)?;
@@ -135,6 +154,8 @@ pub fn run(
         config,
         config_stored,
         layers,
+        toc: toc.map(|toc| toc.descriptor()),
+        toc_stored,
     })
 }
 
@@ -155,8 +176,9 @@ fn manifest(
     options: &Options,
     config: &Descriptor,
     layers: &[PackedLayer],
+    toc: Option<&TocRef>,
 ) -> Result<Manifest, Error> {
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         artifact_type: Some(media_type::ARTIFACT.to_owned()),
         config: config.clone(),
         layers: layers
@@ -170,6 +192,9 @@ fn manifest(
             .collect(),
         subject: None,
     };
+    if let Some(toc) = toc {
+        toc.annotate(&mut manifest.annotations);
+    }
     if manifest.to_bytes().len() > Manifest::MAX_LEN {
         return Err(Error::ManifestTooLarge {
             layers: layers.len(),

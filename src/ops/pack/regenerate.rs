@@ -47,6 +47,7 @@ impl Source {
                 threads: source.threads,
                 compression: source.compression,
                 file_digests: false,
+                toc: false,
             };
             pack::stream(layer, (&mut Pieces(sender), from), &options, &Silent)
         })?;

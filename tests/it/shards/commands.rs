@@ -7,7 +7,7 @@ use snapbox::{assert_data_eq, str};
 use super::{KITFILE, SIZE, content, digest, fingerprint, pack, tree};
 use crate::support::{
     Sandbox,
-    shelf::{Rules, Shelf},
+    shelf::{Rules, StoreShelf},
 };
 
 #[test]
@@ -335,7 +335,7 @@ fn what_is_left_out_is_told_as_without_layers() {
 #[test]
 fn it_comes_out_of_a_registry_whole_and_in_part() {
     let publisher = tree();
-    let shelf = Shelf::of(&publisher, Rules::default());
+    let shelf = StoreShelf::of(&publisher, Rules::default());
     let name = format!("{}/team/net:1", shelf.host());
     pack(&publisher, &["-t", &name]);
     let kit = Sandbox::new();

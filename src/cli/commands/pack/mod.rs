@@ -78,6 +78,9 @@ pub(crate) struct Args {
     /// How large the layers are that a large folder of data is cut into: a size, auto or off
     #[arg(long, value_name = "SIZE", default_value = "auto", hide_default_value = true, value_parser = shard_size)]
     pub(super) shard_size: ShardSize,
+    /// Make no table of contents; kits of 64 MiB and more get one, by which parts of them are fetched
+    #[arg(long)]
+    no_toc: bool,
     /// List what would be packed, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -219,6 +222,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         compression: args.compression,
         layer_format: args.layer_format,
         shard_size: args.shard_size,
+        toc: !args.no_toc,
         threads: threads(args.threads),
     };
     // Before the walk: what is written after that is not believed later.

@@ -46,8 +46,15 @@ struct Document<'a> {
     config: String,
     size: u64,
     layers: Vec<LayerDocument<'a>>,
+    toc: Option<TocDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pushed: Option<Vec<PushedRow>>,
+}
+
+#[derive(Serialize)]
+struct TocDocument {
+    digest: String,
+    size: u64,
 }
 
 /// What was packed, wherever it went.
@@ -55,6 +62,7 @@ pub(super) struct Packed<'p> {
     manifest: &'p Descriptor,
     config: &'p Descriptor,
     layers: &'p [PackedLayer],
+    toc: Option<&'p Descriptor>,
 }
 
 impl<'p> Packed<'p> {
@@ -64,6 +72,7 @@ impl<'p> Packed<'p> {
             manifest: &report.manifest,
             config: &report.config,
             layers: &report.layers,
+            toc: report.toc.as_ref(),
         }
     }
 
@@ -73,6 +82,7 @@ impl<'p> Packed<'p> {
             manifest: &sent.manifest,
             config: &sent.config,
             layers: &sent.layers,
+            toc: sent.toc.as_ref(),
         }
     }
 }
@@ -135,6 +145,16 @@ pub(super) fn tell(options: &Options, report: &Report, context: &Context) {
             }
             Some(Committed::Healed) => warn_healed(ui, &format!("{noun} layer"), digest),
             None => {}
+        }
+    }
+    if let (Some(toc), Some(stored)) = (&report.toc, report.toc_stored) {
+        let digest = toc.digest;
+        match stored {
+            Committed::Stored => ui.status(format_args!("Saved table of contents: {digest}")),
+            Committed::AlreadyThere => {
+                ui.status(format_args!("Already saved table of contents: {digest}"));
+            }
+            Committed::Healed => warn_healed(ui, "table of contents", digest),
         }
     }
     let config = report.config.digest;
@@ -232,6 +252,10 @@ pub(super) fn print(
                 files: None,
             })
             .collect(),
+        toc: packed.toc.map(|toc| TocDocument {
+            digest: toc.digest.to_string(),
+            size: toc.size,
+        }),
         pushed: pushed.map(|pushed| pushed.iter().map(PushedRow::of).collect()),
     };
     match format {
