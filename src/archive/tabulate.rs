@@ -88,17 +88,17 @@ pub fn raw<R: Read>(
             Ok(0) => break,
             Ok(read) => chunker.push(&block[..read], |chunk| builder.chunk(&chunk)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => match Error::read(error) {
-                error @ Error::Read(_) => return Err(error),
-                _ => {
-                    let (digest, size) = content.drain().map_err(Error::Read)?;
-                    return Ok(Tabulated {
-                        table: Err(Absence::Foreign),
-                        digest,
-                        size,
-                    });
+            Err(error) => {
+                if let error @ Error::Read(_) = Error::read(error) {
+                    return Err(error);
                 }
-            },
+                let (digest, size) = content.drain().map_err(Error::Read)?;
+                return Ok(Tabulated {
+                    table: Err(Absence::Foreign),
+                    digest,
+                    size,
+                });
+            }
         }
     }
     chunker.finish().iter().for_each(|it| builder.chunk(it));

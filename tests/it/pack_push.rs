@@ -168,6 +168,23 @@ fn without_the_store_the_same_kit_is_sent_and_nothing_is_kept() {
 }
 
 #[test]
+fn without_the_store_a_table_of_contents_is_sent_too() {
+    let (kit, registry) = (Sandbox::new(), Uploads::start(Habits::default()));
+    kit.file("src/model.bin", "weights")
+        .file("src/Kitfile", "model: {name: net, path: model.bin}\n");
+    let model = fs::File::options()
+        .write(true)
+        .open(kit.path("src/model.bin"));
+    model.unwrap().set_len(64 * MIB).unwrap();
+    let name = format!("{}/team/net:1.0", registry.host());
+    let report = pack(&kit, ["--no-store", "-t", &name, "--format", "json"]).json();
+    assert!(report["toc"]["size"].as_u64() > Some(1000), "{report}");
+    registry.has_kit("team/net", "1.0");
+    let packed = kit.run(["pack", "src", "-t", "net:1", "--format", "json"]);
+    assert_eq!(packed.json()["digest"], report["digest"]);
+}
+
+#[test]
 fn without_the_store_only_what_the_registry_lacks_is_sent() {
     let (kit, registry) = (Sandbox::new(), Uploads::start(Habits::default()));
     let host = registry.host();

@@ -22,7 +22,7 @@ type Next<'scope> = Box<dyn FnMut(Piece) + Send + 'scope>;
 
 /// Where pieces go when they are hashed.
 pub(super) enum Stages<'scope, 't> {
-    Here(Kept<'t>, Next<'scope>),
+    Here(Box<Kept<'t>>, Next<'scope>),
     Aside {
         first: Next<'scope>,
         files: Result<ScopedJoinHandle<'scope, FileHashes>, FileHashes>,
@@ -33,7 +33,7 @@ pub(super) enum Stages<'scope, 't> {
 impl<'scope, 't: 'scope> Stages<'scope, 't> {
     /// Looks at pieces where they are taken.
     pub(super) fn here(kept: Kept<'t>, free: impl FnMut(Piece) + Send + 'scope) -> Self {
-        Self::Here(kept, Box::new(free))
+        Self::Here(Box::new(kept), Box::new(free))
     }
 
     /// Looks at pieces in threads: one for the digests of files, if they are wanted, then one for
@@ -83,7 +83,7 @@ impl<'scope, 't: 'scope> Stages<'scope, 't> {
     /// Waits until all pieces were looked at, and returns what came of it.
     pub(super) fn finish(self) -> Kept<'t> {
         match self {
-            Self::Here(kept, _) => kept,
+            Self::Here(kept, _) => *kept,
             Self::Aside {
                 first,
                 files,

@@ -49,9 +49,10 @@ impl<'t> Tabling<'t> {
                 .chunker
                 .get_or_insert_with(|| Chunker::new(Grain::of(part.source.stamp.size)));
             chunker.push(piece.content_of(part), |chunk| self.builder.chunk(&chunk));
-            if part.is_last() {
-                let last = self.chunker.take().and_then(Chunker::finish);
-                last.iter().for_each(|chunk| self.builder.chunk(chunk));
+            if part.is_last()
+                && let Some(last) = self.chunker.take().and_then(Chunker::finish)
+            {
+                self.builder.chunk(&last);
             }
         }
     }

@@ -42,6 +42,10 @@ pub enum LayerFormat {
 }
 
 /// What to pack, and how.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a user can ask for is a set of independent switches"
+)]
 pub struct Options {
     /// The directory that the Kitfile's paths are relative to.
     pub context: PathBuf,

@@ -13,6 +13,7 @@ mod layer;
 mod reference;
 pub mod seeds;
 mod slow_glob;
+mod toc;
 mod unpack;
 
 /// A check of one input.
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("documents", documents::check),
     ("kitfile", kitfile::check),
     ("ignore", ignore::check),
+    ("toc", toc::check),
 ];
 
 /// Checks `input` for the target `name`.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{archives, decompress};
+use super::{archives, decompress, toc};
 
 /// An input to begin with.
 pub struct Seed {
@@ -30,6 +30,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         &["corpora/kitfile", "kitfiles", "golden/src", "quickstart"],
     ),
     ("ignore", &["corpora/ignore"]),
+    ("toc", &["corpora/toc"]),
 ];
 
 /// The longest file that is taken.
@@ -51,6 +52,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "documents" => texts(DOCUMENTS),
         "kitfile" => texts(KITFILES),
         "ignore" => texts(IGNORES),
+        "toc" => toc::seeds(),
         _ => panic!("no seeds for {target}"),
     };
     let seeds = |contents: Vec<Vec<u8>>, good: bool| {

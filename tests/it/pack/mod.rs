@@ -9,6 +9,7 @@ mod moving; // what changes while it is walked
 mod output; // what is printed, what is dry, what is done again
 mod raw; // files as layers, without an archive around them
 mod room; // what is taken of the disk
+mod toc; // tables of contents
 
 use snapbox::{assert_data_eq, str};
 

@@ -287,6 +287,10 @@ impl Uploads {
             assert_eq!(Digest::of(content).to_string(), digest);
             assert_eq!(content.len() as u64, blob["size"].as_u64().unwrap());
         }
+        if let Some(digest) = manifest["annotations"]["org.modelkit.toc.digest"].as_str() {
+            let content = &held.blobs[&(repository.to_owned(), digest.to_owned())];
+            assert_eq!(Digest::of(content).to_string(), digest);
+        }
     }
 
     /// Returns the digest of the manifest that a tag names.
