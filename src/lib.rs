@@ -8,6 +8,7 @@
 //!   [`kitfile`] (only its `mod.rs` opens a file), [`filter`], [`chunk`] (where files are cut),
 //!   [`toc`] (tables of contents);
 //! - mechanisms, each of which talks to one thing outside and knows no other:
+//!   `failpoint` (where a test build can be made to fail),
 //!   [`platform`] (what operating systems do differently), [`config`] (environment
 //!   and settings),
 //!   [`archive`] (directories being packed or unpacked), [`store`] (the local store),
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod digest;
+mod failpoint;
 pub mod filter;
 pub mod glob;
 pub mod http;

@@ -135,6 +135,10 @@ pub fn command() -> clap::Command {
 
 /// Runs the program on the arguments and the environment of the process.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    if let Some(wanted) = crate::config::failpoints() {
+        crate::failpoint::arm(&wanted).expect("KIT_FAIL is what tests/faults writes");
+    }
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     if let Some(completion) = completion(&arguments) {
         let ui = early_ui(&[]);

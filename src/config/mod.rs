@@ -106,6 +106,12 @@ impl System {
     };
 }
 
+/// Returns what a test wants to go wrong (`crate::failpoint`).
+#[cfg(feature = "failpoints")]
+pub(crate) fn failpoints() -> Option<String> {
+    env::var("KIT_FAIL").ok()
+}
+
 impl Settings {
     /// Reads the environment of the process; `config` is the value of `--config`.
     pub fn read(config: Option<&Path>) -> Self {

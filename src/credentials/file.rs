@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,7 @@ use super::{
     keyring::Trust,
     secret::{Credential, Secret},
 };
-use crate::platform;
+use crate::{failpoint::failpoint, platform};
 
 /// Bytes of a file of logins.
 const MAX_FILE: u64 = 4 << 20;
@@ -246,11 +246,11 @@ impl LoginFile {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let temporary = folder.join(format!("{TEMPORARY}{:016x}", fastrand::u64(..)));
         let written = (|| {
-            let mut file = new_private(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.path)?;
-            platform::sync_dir(folder)
+            let mut file = failpoint!("login.create", new_private(&temporary))?;
+            failpoint!(write "login.write", &mut file, &text)?;
+            failpoint!("login.sync", file.sync_all())?;
+            failpoint!("login.rename", fs::rename(&temporary, &self.path))?;
+            failpoint!("login.dirsync", platform::sync_dir(folder))
         })();
         if written.is_err() {
             // It may not have come into being, or have its name already.

@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use reqwest::{ClientBuilder, Method, Proxy, Url, header, redirect};
 use tokio::time::timeout;
 
+use crate::failpoint::failpoint;
+
 use super::{
     error::{Error, Reason, reason},
     limits,
@@ -221,7 +223,14 @@ impl Client {
         let with = if authorized { " with a login" } else { "" };
         let idle = self.timeouts.idle;
         // The connection has a shorter limit of its own.
-        let reason = match timeout(idle, builder.send()).await {
+        let sent = async {
+            failpoint!("http.send")?;
+            let sent = builder.send().await;
+            let answer = sent.map_err(|error| reason(&error, self.timeouts.connect))?;
+            failpoint!("http.headers")?;
+            Ok(answer)
+        };
+        let reason = match timeout(idle, sent).await {
             Ok(Ok(response)) => {
                 let status = response.status();
                 self.observer.step(format_args!("{what}{with}: {status}"));
@@ -231,7 +240,7 @@ impl Client {
                     timeouts: self.timeouts,
                 });
             }
-            Ok(Err(error)) => reason(&error, self.timeouts.connect),
+            Ok(Err(reason)) => reason,
             Err(_) => Reason::Silent(idle),
         };
         self.observer.step(format_args!("{what}{with}: {reason}"));

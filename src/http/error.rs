@@ -106,6 +106,13 @@ pub enum Reason {
     Broken(String),
 }
 
+/// How a connection fails that a test lets fail.
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,6 +10,8 @@ use reqwest::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::failpoint::failpoint;
+
 use super::{
     client::Timeouts,
     error::{Error, Reason, reason},
@@ -192,6 +194,7 @@ impl Response {
     /// long is an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let idle = self.timeouts.idle;
+        failpoint!("http.body").map_err(|error| self.broken(error.into()))?;
         let reason = match timeout(idle, self.inner.chunk()).await {
             Ok(Ok(chunk)) => return Ok(chunk),
             Ok(Err(error)) => reason(&error, idle),
@@ -243,6 +246,9 @@ impl Response {
         let end = Instant::now() + document;
         let mut bytes = Vec::new();
         loop {
+            if let Err(error) = failpoint!("http.document") {
+                return (bytes, Err(error.into()));
+            }
             let next = timeout_at(end.min(Instant::now() + idle), self.inner.chunk()).await;
             let ended = match next {
                 Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > limit => {

@@ -22,6 +22,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::failpoint::failpoint;
+
 use super::{
     client::{Client, origin, shown},
     error::{Error, Reason, reason},
@@ -147,7 +149,7 @@ impl Body for Content {
             Poll::Pending => return Poll::Pending,
             // Without its feeder a body has no end, and must not look as if it had.
             Poll::Ready(None) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Poll::Ready(Some(piece)) => piece,
+            Poll::Ready(Some(piece)) => failpoint!("upload.piece", piece),
         };
         Poll::Ready(Some(piece.map(|piece| {
             self.taken += piece.len() as u64;
@@ -194,9 +196,17 @@ impl Client {
             builder = builder.body(reqwest::Body::wrap(content));
         }
         self.pauses.pass(&peer, self.clock()).await;
+        let is_last = request.method == reqwest::Method::PUT;
+        let mut begun = failpoint!("upload.send");
+        if is_last {
+            begun = begun.and_then(|()| failpoint!("upload.close"));
+        }
         let mut sending = Box::pin(builder.send());
         let mut last = (0, Instant::now());
         let result = loop {
+            if let Err(error) = begun {
+                break Err(error.into());
+            }
             let taken = counter.load(Ordering::Relaxed);
             if taken != last.0 {
                 last = (taken, Instant::now());
@@ -212,7 +222,11 @@ impl Client {
             }
             let step = left.min(Duration::from_secs(1));
             if let Ok(result) = timeout(step, &mut sending).await {
-                break result.map_err(|error| reason(&error, limit));
+                let answer = result.map_err(|error| reason(&error, limit));
+                break answer.and_then(|answer| {
+                    failpoint!("upload.headers")?;
+                    Ok(answer)
+                });
             }
         };
         let with = if request.authorization.is_some() {

@@ -1,5 +1,6 @@
 //! Small files that are replaced as a whole, by processes that take turns.
 
+use crate::failpoint::failpoint;
 use std::{
     fs::{self, File, TryLockError},
     hash::{BuildHasher, Hasher, RandomState},
@@ -57,11 +58,12 @@ pub fn replace(
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{random:016x}{SUFFIX}"));
     let temporary = path.with_file_name(name);
-    let written = fill(&temporary, durable, write).and_then(|()| fs::rename(&temporary, path));
+    let written = fill(&temporary, durable, write)
+        .and_then(|()| failpoint!("replace.rename", fs::rename(&temporary, path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary); // The first failure is the one to tell.
     } else if durable && let Some(folder) = path.parent() {
-        super::sync_dir(folder)?;
+        failpoint!("replace.dirsync", super::sync_dir(folder))?;
     }
     written
 }
@@ -71,13 +73,20 @@ fn fill(
     durable: bool,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = File::options().write(true).create_new(true).open(path)?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    let file = failpoint!("replace.create", options.open(path))?;
     let mut buffer = BufWriter::with_capacity(BUFFER, file);
     write(&mut buffer)?;
-    let file = buffer
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
-    if durable { file.sync_all() } else { Ok(()) }
+    let file = failpoint!(
+        "replace.write",
+        buffer.into_inner().map_err(io::IntoInnerError::into_error)
+    )?;
+    if durable {
+        failpoint!("replace.sync", file.sync_all())
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes what [`replace`] left in `folder` when its process was killed.

@@ -9,12 +9,13 @@
 use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::Path,
 };
 
 use crate::{
     digest::{Digest, Hasher},
+    failpoint::failpoint,
     platform::FileStamp,
 };
 
@@ -91,8 +92,10 @@ impl Stamps {
         let mut records: Vec<_> = self.stamps.iter().map(|(d, s)| (*d, *s)).collect();
         records.sort_unstable_by_key(|(digest, _)| *digest);
         let content = encode_all(&records);
-        fs::write(temporary, &content).map_err(Error::io("write", temporary))?;
-        fs::rename(temporary, path).map_err(Error::io("replace", path))?;
+        failpoint!("store.stamps.rewrite", fs::write(temporary, &content))
+            .map_err(Error::io("write", temporary))?;
+        failpoint!("store.stamps.rename", fs::rename(temporary, path))
+            .map_err(Error::io("replace", path))?;
         self.length = content.len();
         Ok(())
     }
@@ -107,7 +110,9 @@ pub(super) fn append(path: &Path, records: &[(Digest, FileStamp)]) -> Result<(),
         .append(true)
         .create(true)
         .open(path)
-        .and_then(|mut file| file.write_all(&encode_all(records)))
+        .and_then(
+            |mut file| failpoint!(write "store.stamps.append", &mut file, &encode_all(records)),
+        )
         .map_err(Error::io("write", path))
 }
 

@@ -6,12 +6,13 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     time::SystemTime,
 };
 
 use crate::{
     digest::Digest,
+    failpoint::failpoint,
     oci::{self, Descriptor, Index, annotation, media_type},
     platform,
     progress::Progress,
@@ -404,16 +405,19 @@ fn differences(
 /// Replaces `index.json`, durably.
 fn write(store: &Store, session: &Session, content: &[u8]) -> Result<(), Error> {
     let (temporary, path) = (session.temporary(), store.index_path());
-    let written = File::create_new(&temporary).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
+    let created = failpoint!("store.index.create", File::create_new(&temporary));
+    let written = created.and_then(|mut file| {
+        failpoint!(write "store.index.write", &mut file, content)?;
+        failpoint!("store.index.sync", file.sync_all())
     });
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary); // What stays is swept later.
         return Err(Error::io("write", temporary)(error));
     }
-    fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
-    platform::sync_dir(&store.root).map_err(Error::io("sync", &store.root))
+    failpoint!("store.index.rename", fs::rename(&temporary, &path))
+        .map_err(Error::io("replace", &path))?;
+    failpoint!("store.index.dirsync", platform::sync_dir(&store.root))
+        .map_err(Error::io("sync", &store.root))
 }
 
 #[cfg(test)]

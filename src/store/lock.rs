@@ -16,7 +16,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
     hash::{BuildHasher, Hasher, RandomState},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -26,7 +26,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{platform::FileStamp, progress::Progress};
+use crate::{failpoint::failpoint, platform::FileStamp, progress::Progress};
 
 use super::{Error, Store, prune};
 
@@ -72,7 +72,10 @@ impl Session {
             let random = RandomState::new().build_hasher().finish();
             let name = format!("{}-{random:016x}", process::id());
             let path = directory.join(&name);
-            let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            let opened = failpoint!("store.session.create", options.open(&path));
+            let mut file = match opened {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened.map_err(Error::io("create", &path))?,
             };
@@ -83,7 +86,8 @@ impl Session {
                 started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             };
             let text = serde_json::to_vec(&holder).expect("plain fields make JSON");
-            file.write_all(&text).map_err(Error::io("write", &path))?;
+            failpoint!(write "store.session.write", &mut file, &text)
+                .map_err(Error::io("write", &path))?;
             match file.try_lock() {
                 // Whoever swept between creation and lock took the file for a dead one's.
                 Ok(()) if !is_at(&file, &path) => continue,
@@ -301,10 +305,12 @@ impl<'a> Wait<'a> {
 /// Tries to lock `file`; `false` if someone else holds it.
 pub(super) fn try_take(file: &File, path: &Path, kind: Kind) -> Result<bool, Error> {
     loop {
-        let taken = match kind {
-            Kind::Shared => file.try_lock_shared(),
-            Kind::Exclusive => file.try_lock(),
-        };
+        let taken = failpoint!("store.lock.take")
+            .map_err(TryLockError::Error)
+            .and_then(|()| match kind {
+                Kind::Shared => file.try_lock_shared(),
+                Kind::Exclusive => file.try_lock(),
+            });
         return match taken {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
@@ -321,12 +327,9 @@ pub(super) fn try_take(file: &File, path: &Path, kind: Kind) -> Result<bool, Err
 
 /// Opens a lock file, and makes it if it is not there. Who may only read can still lock it.
 fn open(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    failpoint!("store.lock.open", options.open(path))
         .or_else(|error| match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => File::open(path),
             _ => Err(error),

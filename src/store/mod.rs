@@ -49,7 +49,7 @@ mod writer;
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -58,6 +58,7 @@ use serde::Deserialize;
 
 use crate::{
     digest::Digest,
+    failpoint::failpoint,
     limits::Limits,
     oci::{Descriptor, Manifest, layout},
     platform,
@@ -284,13 +285,14 @@ impl Store {
             let temporary = session.temporary();
             File::create_new(&temporary)
                 .and_then(|mut file| {
-                    file.write_all(content.as_bytes())?;
-                    file.sync_all()?;
-                    fs::rename(&temporary, &path)
+                    failpoint!(write "store.marker.write", &mut file, content.as_bytes())?;
+                    failpoint!("store.marker.sync", file.sync_all())?;
+                    failpoint!("store.marker.rename", fs::rename(&temporary, &path))
                 })
                 .map_err(Error::io("write", path))?;
         }
-        platform::sync_dir(&self.root).map_err(Error::io("sync", &self.root))
+        failpoint!("store.marker.dirsync", platform::sync_dir(&self.root))
+            .map_err(Error::io("sync", &self.root))
     }
 
     /// Moves a blob that is not what its name says to where it can be looked at.
@@ -307,7 +309,8 @@ impl Store {
             }
             _ => {}
         }
-        fs::rename(&path, &aside).map_err(Error::io("set aside", path))?;
+        failpoint!("store.aside.rename", fs::rename(&path, &aside))
+            .map_err(Error::io("set aside", path))?;
         for directory in [directory, self.blobs_dir()] {
             platform::sync_dir(&directory).map_err(Error::io("sync", directory))?;
         }
@@ -358,11 +361,12 @@ impl Store {
 
 /// Makes `path` and its parents, and makes each name durable that was not there before.
 fn create_directory(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
-        Ok(()) => match path.parent() {
-            Some(parent) if parent != Path::new("") => platform::sync_dir(parent),
-            _ => platform::sync_dir(Path::new(".")),
-        },
+    match failpoint!("store.folder.create", fs::create_dir(path)) {
+        Ok(()) => {
+            let parent = path.parent().filter(|parent| *parent != Path::new(""));
+            let parent = parent.unwrap_or(Path::new("."));
+            failpoint!("store.folder.sync", platform::sync_dir(parent))
+        }
         // `/proc` says so of every folder, although there is nothing missing above it.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound

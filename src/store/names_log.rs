@@ -6,13 +6,13 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, platform};
+use crate::{digest::Digest, failpoint::failpoint, platform};
 
 use super::Error;
 
@@ -92,12 +92,10 @@ pub(super) fn append(path: &Path, changes: &[Change]) -> Result<Mark, Error> {
         return Ok(Mark(None));
     }
     let is_new = !path.exists();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(Error::io("open", path))?;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    let opened = failpoint!("store.log.open", options.open(path));
+    let mut file = opened.map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("look at", path))?.len();
     let mut text = Vec::new();
     if is_torn(&mut file).map_err(Error::io("read", path))? {
@@ -107,15 +105,19 @@ pub(super) fn append(path: &Path, changes: &[Change]) -> Result<Mark, Error> {
         serde_json::to_writer(&mut text, change).expect("plain fields make JSON");
         text.push(b'\n');
     }
-    let written = file.write_all(&text).map_err(Error::io("write", path));
-    let synced = written.and_then(|()| file.sync_all().map_err(Error::io("sync", path)));
+    let written = failpoint!(write "store.log.write", &mut file, &text);
+    let synced = written.map_err(Error::io("write", path));
+    let synced = synced.and_then(|()| {
+        failpoint!("store.log.sync", file.sync_all()).map_err(Error::io("sync", path))
+    });
     if let Err(error) = synced {
         // Shortening works on a full disk. What stays all the same is told apart when it is read.
         let _ = file.set_len(length);
         return Err(error);
     }
     if is_new && let Some(directory) = path.parent() {
-        platform::sync_dir(directory).map_err(Error::io("sync", directory))?;
+        failpoint!("store.log.dirsync", platform::sync_dir(directory))
+            .map_err(Error::io("sync", directory))?;
     }
     Ok(Mark(Some(length)))
 }
@@ -128,7 +130,7 @@ pub(super) fn take_back(path: &Path, mark: &Mark) -> Result<(), Error> {
     };
     let file = OpenOptions::new().write(true).open(path);
     file.and_then(|file| {
-        file.set_len(*length)?;
+        failpoint!("store.log.shorten", file.set_len(*length))?;
         file.sync_all()
     })
     .map_err(Error::io("shorten", path))

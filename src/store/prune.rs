@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{digest::Digest, progress::Progress};
+use crate::{digest::Digest, failpoint::failpoint, progress::Progress};
 
 use super::{Blob, Error, LeftPartial, Store, blob, index, lock, needs, partial};
 
@@ -135,7 +135,7 @@ impl Store {
 pub(super) fn sweep_dead(store: &Store) -> Result<Vec<(PathBuf, u64)>, Error> {
     let temporaries = dead_temporaries(store)?;
     for (path, _) in &temporaries {
-        match fs::remove_file(path) {
+        match failpoint!("store.temp.delete", fs::remove_file(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io("delete", path)(error));
             }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fs, io};
 
 use crate::{
     digest::Digest,
+    failpoint::failpoint,
     oci::Descriptor,
     platform,
     progress::Progress,
@@ -230,7 +231,7 @@ impl Store {
     ) -> Result<(), Error> {
         for blob in blobs {
             let path = self.blob_path(&blob.digest);
-            match fs::remove_file(&path) {
+            match failpoint!("store.blob.delete", fs::remove_file(&path)) {
                 Ok(()) => deleted.push(*blob),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("delete", path)(error)),

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     digest::Digest,
+    failpoint::failpoint,
     oci::Descriptor,
     platform::{self, FileStamp},
     progress::{Meter, Progress, Silent},
@@ -159,12 +160,10 @@ impl<'a> Writer<'a> {
     pub fn create(&self) -> Result<TempBlob<'_>, Error> {
         let path = self.lock.session.temporary();
         // For reading too: pack hashes again what it has written when a file changed under it.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(Error::io("create", &path))?;
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        let file = failpoint!("store.temp.create", options.open(&path));
+        let file = file.map_err(Error::io("create", &path))?;
         Ok(TempBlob {
             writer: self,
             file: Some(file),
@@ -226,7 +225,8 @@ impl<'a> Writer<'a> {
         let mut knowledge = self.knowledge();
         if knowledge.is_unsynced {
             let directory = self.store.blobs_dir();
-            platform::sync_dir(&directory).map_err(Error::io("sync", directory))?;
+            failpoint!("store.blobs.sync", platform::sync_dir(&directory))
+                .map_err(Error::io("sync", directory))?;
             knowledge.is_unsynced = false;
         }
         // Only now: a recorded blob counts as durable.
@@ -299,8 +299,9 @@ impl<'a> Writer<'a> {
         if presence == Presence::Here {
             return Ok(Committed::AlreadyThere);
         }
-        platform::make_read_only(file).map_err(Error::io("protect", path))?;
-        file.sync_all().map_err(Error::io("sync", path))?;
+        failpoint!("store.blob.protect", platform::make_read_only(file))
+            .map_err(Error::io("protect", path))?;
+        failpoint!("store.blob.sync", file.sync_all()).map_err(Error::io("sync", path))?;
         self.place(file, path, digest)?;
         if presence == Presence::Damaged {
             self.knowledge().damaged.remove(digest);
@@ -316,7 +317,8 @@ impl<'a> Writer<'a> {
             // The one thing that a rename does not replace.
             self.store.set_aside(digest)?;
         }
-        fs::rename(path, &target).map_err(Error::io("store", &target))?;
+        failpoint!("store.blob.rename", fs::rename(path, &target))
+            .map_err(Error::io("store", &target))?;
         // After the rename, which changes the stamp.
         let (open, named) = (file.metadata(), fs::symlink_metadata(&target));
         let mut knowledge = self.knowledge();
@@ -387,7 +389,7 @@ impl TempBlob<'_> {
 
 impl Write for TempBlob<'_> {
     fn write(&mut self, content: &[u8]) -> io::Result<usize> {
-        self.file().write(content)
+        failpoint!(part "store.temp.write", &mut self.file(), content)
     }
 
     fn flush(&mut self) -> io::Result<()> {

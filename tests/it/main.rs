@@ -24,6 +24,7 @@ mod crashes; // processes that are killed, interrupted or stopped
 mod diff; // comparing two kits
 mod doctor; // what a report of a problem needs
 mod du; // what kits take on the disk
+mod failpoints; // where a test build can be made to fail
 mod files; // what is in a kit
 mod foreign; // kits as other tools write them
 mod format_page; // docs/format.md tells what is written

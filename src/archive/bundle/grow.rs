@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Read, Write as _},
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use cap_std::{ambient_authority, fs::Dir};
 
 use super::{Error, parts};
-use crate::platform;
+use crate::{failpoint::failpoint, platform};
 
 /// How much is copied at a time.
 const BUFFER: usize = 256 << 10;
@@ -79,12 +79,14 @@ impl Growing {
                         return Err(Error::Content { name, source });
                     }
                 };
-                let written = file.write_all(&buffer[..read]);
+                let written = failpoint!(write "layout.write", &mut file, &buffer[..read]);
                 written.map_err(Error::io("write", &part))?;
             }
-            file.sync_all().map_err(Error::io("write", &part))?;
-            fs::rename(&part, &path).map_err(Error::io("create", &path))?;
-            platform::sync_dir(folder).map_err(Error::io("sync", folder))
+            failpoint!("layout.sync", file.sync_all()).map_err(Error::io("write", &part))?;
+            failpoint!("layout.rename", fs::rename(&part, &path))
+                .map_err(Error::io("create", &path))?;
+            failpoint!("layout.dirsync", platform::sync_dir(folder))
+                .map_err(Error::io("sync", folder))
         })();
         if written.is_err() {
             let _ = fs::remove_file(&part); // What failed is the cause; the rest is swept later.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::platform::FileStamp;
+use crate::{failpoint::failpoint, platform::FileStamp};
 
 /// What stands between the name of the file and the number of the attempt.
 const MARK: &str = ".part-";
@@ -22,10 +22,9 @@ pub(super) fn create(path: &Path) -> io::Result<(PathBuf, File)> {
         let random = RandomState::new().hash_one(path);
         part.push(format!("{MARK}{random:016x}"));
         let part = PathBuf::from(part);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&part)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let file = failpoint!("save.create", options.open(&part))?;
         // Where there are no locks at all nobody takes a file for dead.
         let locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
         // Someone who sweeps may have been faster, and removes the file or has done so.

@@ -9,6 +9,7 @@ use std::{
 use super::{Error, parts};
 use crate::{
     archive::header::{self, END, Kind},
+    failpoint::failpoint,
     platform,
 };
 
@@ -136,16 +137,18 @@ impl Writer {
         match std::mem::replace(&mut self.out, Out::Done) {
             Out::Folder { .. } => {
                 let folder = File::open(&self.path).map_err(Error::io("open", &self.path))?;
-                platform::sync_file_system(&folder).map_err(Error::io("sync", &self.path))
+                failpoint!("save.folder.sync", platform::sync_file_system(&folder))
+                    .map_err(Error::io("sync", &self.path))
             }
             Out::Tar { mut file, part } => {
                 let done = file
                     .write_all(&[0; END])
-                    .and_then(|()| file.flush())
-                    .and_then(|()| file.get_ref().sync_all())
+                    .and_then(|()| failpoint!("save.flush", file.flush()))
+                    .and_then(|()| failpoint!("save.sync", file.get_ref().sync_all()))
                     .map_err(Error::io("write", &part))
                     .and_then(|()| {
-                        fs::rename(&part, &self.path).map_err(Error::io("create", &self.path))
+                        failpoint!("save.rename", fs::rename(&part, &self.path))
+                            .map_err(Error::io("create", &self.path))
                     });
                 if done.is_err() {
                     self.out = Out::Tar { file, part };
@@ -156,7 +159,8 @@ impl Writer {
                     .parent()
                     .filter(|path| !path.as_os_str().is_empty());
                 let parent = parent.unwrap_or(Path::new("."));
-                platform::sync_dir(parent).map_err(Error::io("sync", parent))
+                failpoint!("save.dirsync", platform::sync_dir(parent))
+                    .map_err(Error::io("sync", parent))
             }
             Out::Stream(mut out) => out
                 .write_all(&[0; END])

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     archive::{Error, Obstacle},
     digest::{Hasher, HashingReader},
+    failpoint::failpoint,
     platform,
 };
 
@@ -206,7 +207,7 @@ impl Context<'_> {
         if let Verdict::Write { over } = self.judge(file, &found, same as u64, size)?
             && let Some(mut out) = self.create(file, over)?
         {
-            out.write_all(content)
+            failpoint!(write "unpack.file.write", &mut out, content)
                 .map_err(|error| self.write_error(file, error))?;
         }
         Ok(())
@@ -277,7 +278,7 @@ impl Context<'_> {
         }
         out.write_all(&rest).map_err(fail)?;
         for piece in pieces {
-            out.write_all(&piece).map_err(fail)?;
+            failpoint!(write "unpack.file.stream", &mut out, &piece).map_err(fail)?;
             if later {
                 let more = piece.len() as u64;
                 self.counts.bytes.fetch_add(more, Ordering::Relaxed);
@@ -389,7 +390,7 @@ impl Context<'_> {
             let mode = if file.executable { 0o755 } else { 0o644 };
             cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
         }
-        match dir.open_with(&file.name, &options) {
+        match failpoint!("unpack.file.create", dir.open_with(&file.name, &options)) {
             Ok(out) => Ok(Some(out)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(folded(dir, &file.path()))

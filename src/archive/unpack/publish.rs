@@ -13,7 +13,7 @@ use super::{
     staging::{make_dir, open_below},
     target::staging_name,
 };
-use crate::{archive::Obstacle, platform};
+use crate::{archive::Obstacle, failpoint::failpoint, platform};
 
 /// What could not be moved, and why the system refused.
 pub(super) type Failure = (PathBuf, io::Error);
@@ -26,34 +26,32 @@ pub(super) fn move_new(
     to: &Dir,
     taken: &mut dyn FnMut(&Path, Obstacle),
 ) -> Result<(), Failure> {
-    each_folder(
-        from,
-        to,
-        taken,
-        &mut |from, name, to| match platform::rename_new(from, name, to, name) {
-            Ok(()) => Ok(Moved::Yes),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(if from.symlink_metadata(name)?.is_dir() {
-                    Moved::Descend
-                } else {
-                    Moved::No(Obstacle::Appeared)
+    each_folder(from, to, taken, &mut |from, name, to| match failpoint!(
+        "unpack.rename.new",
+        platform::rename_new(from, name, to, name)
+    ) {
+        Ok(()) => Ok(Moved::Yes),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(if from.symlink_metadata(name)?.is_dir() {
+                Moved::Descend
+            } else {
+                Moved::No(Obstacle::Appeared)
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            if from.symlink_metadata(name)?.is_dir() {
+                match make_dir(to, name, 0o755) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                    _ => platform::sync_open_dir(to).map(|()| Moved::Descend),
+                }
+            } else {
+                copy(from, name, to, &|copied| {
+                    platform::rename_new(to, copied, to, name)
                 })
             }
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                if from.symlink_metadata(name)?.is_dir() {
-                    match make_dir(to, name, 0o755) {
-                        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-                        _ => platform::sync_open_dir(to).map(|()| Moved::Descend),
-                    }
-                } else {
-                    copy(from, name, to, &|copied| {
-                        platform::rename_new(to, copied, to, name)
-                    })
-                }
-            }
-            Err(error) => Err(error),
-        },
-    )
+        }
+        Err(error) => Err(error),
+    })
 }
 
 /// Moves all files of the tree `from` over those of the tree `to`. With `only_longer` a file is
@@ -71,7 +69,7 @@ pub(super) fn move_over(
         if only_longer && !is_beginning(to, from, name)? {
             return Ok(Moved::No(Obstacle::Appeared));
         }
-        let moved = match from.rename(name, to, name) {
+        let moved = match failpoint!("unpack.rename.over", from.rename(name, to, name)) {
             Ok(()) => Ok(Moved::Yes),
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 copy(from, name, to, &|copied| to.rename(copied, to, name))

@@ -17,7 +17,7 @@ use std::{
 use cap_std::fs::{Dir, DirBuilder};
 
 use super::target::{self, Target};
-use crate::{archive::Error, platform};
+use crate::{archive::Error, failpoint::failpoint, platform};
 
 /// Two trees of files that wait: those for free places, and those that replace something.
 pub(super) struct Trees {
@@ -123,7 +123,7 @@ impl Staging {
         }
         self.remove(&["layer-new", "layer-over", "ready-new", "ready-over"])?;
         self.dir.remove_dir("trash")?;
-        self.target.remove_dir(&self.name)?;
+        failpoint!("unpack.staging.remove", self.target.remove_dir(&self.name))?;
         self.removed = true;
         Ok(())
     }
@@ -142,7 +142,7 @@ pub(super) fn make_dir(dir: &Dir, name: &Path, mode: u32) -> io::Result<()> {
     cap_std::fs::DirBuilderExt::mode(&mut builder, mode);
     #[cfg(not(unix))]
     let _ = mode; // No such thing.
-    dir.create_dir_with(name, &builder)
+    failpoint!("unpack.folder.create", dir.create_dir_with(name, &builder))
 }
 
 /// Opens the folder `path` below `root`, following no link on the way and holding at most two

@@ -15,6 +15,7 @@ use cap_std::{ambient_authority, fs::Dir};
 
 use crate::{
     archive::{Error, ignore::UNPACK_PREFIX},
+    failpoint::failpoint,
     platform,
     progress::Progress,
 };
@@ -69,7 +70,7 @@ impl Target {
     /// Makes all that was written durable. One call for all files: a sync of each makes unpacking
     /// many times slower.
     pub(super) fn sync(&self) -> io::Result<()> {
-        platform::sync_file_system(&self.lock)
+        failpoint!("unpack.sync", platform::sync_file_system(&self.lock))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -3,14 +3,14 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read as _, Seek as _, Write as _},
+    io::{Read as _, Seek as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::{digest::Digest, failpoint::failpoint};
 
 /// Bytes of a file that are read.
 const MAX_SESSION_BYTES: u64 = 64 << 10;
@@ -89,7 +89,7 @@ impl Kept {
         let _ = file
             .rewind()
             .and_then(|()| file.set_len(0))
-            .and_then(|()| file.write_all(&text));
+            .and_then(|()| failpoint!(write "upload.kept.write", &mut *file, &text));
     }
 
     /// Forgets the upload: it is done, or gone.

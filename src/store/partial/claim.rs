@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     digest::Digest,
+    failpoint::failpoint,
     platform::{self, FileStamp},
     progress::Meter,
 };
@@ -149,7 +150,7 @@ fn open(path: &Path) -> Result<File, Error> {
             Ok(there) if !there.is_file() => remove(path)?,
             _ => {}
         }
-        match platform::open_private(path) {
+        match failpoint!("store.partial.open", platform::open_private(path)) {
             // Killed when it was about to become a blob, which is read-only.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let file = platform::open_to_read(path, false);

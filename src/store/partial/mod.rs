@@ -39,7 +39,7 @@ mod sum;
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -48,6 +48,7 @@ use std::{
 
 use crate::{
     digest::{Digest, Hasher},
+    failpoint::failpoint,
     platform,
 };
 
@@ -222,7 +223,10 @@ impl Shared {
         let mut new = 0;
         for gap in begun.coverage.gaps(offset..offset + bytes.len() as u64) {
             let bytes = &bytes[index(gap.start - offset)..index(gap.end - offset)];
-            platform::write_all_at(&self.file, bytes, gap.start)?;
+            failpoint!(
+                "store.partial.write",
+                platform::write_all_at(&self.file, bytes, gap.start)
+            )?;
             if gap.start == begun.summed {
                 begun.sum.update(bytes);
                 begun.summed = gap.end;
@@ -261,7 +265,10 @@ impl Shared {
         self.changed.notify_all();
         match &mut state.record {
             // In one write, so that no line is cut short by a process that is killed.
-            Some(file) => file.write_all(record::line(number, sum).as_bytes()),
+            Some(file) => {
+                let line = record::line(number, sum);
+                failpoint!(write "store.side.append", file, line.as_bytes())
+            }
             None => Ok(()),
         }
     }

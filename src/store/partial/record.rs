@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, platform};
+use crate::{digest::Digest, failpoint::failpoint, platform};
 
 use super::super::Error;
 
@@ -105,9 +105,11 @@ pub(super) fn write(
         }
         writer.into_inner().map_err(io::IntoInnerError::into_error)
     };
-    let written = platform::open_private(temporary)
+    let written = failpoint!("store.side.create", platform::open_private(temporary))
         .and_then(fill)
-        .and_then(|file| fs::rename(temporary, path).map(|()| file));
+        .and_then(|file| {
+            failpoint!("store.side.rename", fs::rename(temporary, path)).map(|()| file)
+        });
     written.map_err(|error| {
         let _ = fs::remove_file(temporary); // The first failure is the one to tell.
         Error::io("write", path)(error)
