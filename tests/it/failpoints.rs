@@ -29,7 +29,7 @@ fn pack_with_a_fault() -> (Sandbox, Output) {
 #[cfg(not(feature = "failpoints"))]
 fn the_program_knows_nothing_of_faults_that_tests_ask_for() {
     let (kit, output) = pack_with_a_fault();
-    output.exits(0);
+    output.success();
     assert_data_eq!(
         kit.run(["verify"]).hide_digests(),
         str![[r#"
