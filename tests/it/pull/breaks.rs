@@ -1,9 +1,13 @@
 //! Connections that end, stall or drip, and pulls that are killed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Seek as _, SeekFrom, Write as _},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -293,4 +297,22 @@ fn wrong_bytes_are_fetched_once_more_and_then_refused() {
     assert!(names(&kit).is_empty());
     assert!(kit.store().damaged().is_empty());
     assert_eq!(partials(&kit), Vec::<String>::new());
+}
+
+#[test]
+fn a_manifest_and_a_config_that_break_off_are_asked_for_again() {
+    let shelf = Shelf::with_model(b"small");
+    let seen = Mutex::new(BTreeSet::new());
+    let registry = {
+        let shelf = shelf.clone();
+        Fake::start(move |request| {
+            let answer = shelf.answer(request);
+            let is_first =
+                request.method == "GET" && seen.lock().unwrap().insert(request.path().to_owned());
+            if is_first { answer.cut(3) } else { answer }
+        })
+    };
+    let kit = Sandbox::new();
+    pull(&kit, &registry, ["-q"]).success();
+    check_store(&kit, &shelf);
 }
