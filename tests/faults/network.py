@@ -18,7 +18,7 @@ class Ground:
     def __init__(self):
         self.work = args.work / "network"
         self.sources, self.trees = {}, {}
-        for tree, size in (("seed", 2_500_000), ("other", 20_000), ("new", 2_500_000)):
+        for tree, size in (("seed", 9_000_000), ("other", 20_000), ("new", 2_500_000)):
             self.trees[tree] = self.work / "trees" / tree
             self.sources[tree] = make_tree(self.trees[tree], f"{args.seed} {tree}", size, 5)
         self.kit = Kit(args.kit, self.work / "template")

@@ -166,9 +166,10 @@ def sent(registry, one, folder, name, number, made, text, kind, must):
         if code == 0:
             unpacked(kit, reference, folder / "out", name, must)
             tried(one, kit, name, must, "push", reference, f"{registry.host}/again/s{number}:1")
-            same(registry, f"/v2/again/s{number}", text, name)
+            # Of an index the one kit in it is pulled.
+            same(registry, f"/v2/again/s{number}", {text, *made.blobs.values()} if kind == INDEX else {text})
         if tried(one, kit, name, None, "copy", reference, f"{registry.host}/copied/s{number}:1") == 0:
-            same(registry, f"/v2/copied/s{number}", text, name)
+            same(registry, f"/v2/copied/s{number}", {text})
         tried(one, kit, name, None, "inspect", reference)
         kit.run("verify", kind="damage")
     except Fault as fault:
@@ -215,8 +216,8 @@ def unpacked(kit, reference, out, name, must):
         raise Fault("damage", "what was unpacked is not what is in the kit")
 
 
-def same(registry, path, text, name):
+def same(registry, path, texts):
     """What was given is what was fetched, byte for byte."""
     status, _, content = ask(registry, "GET", f"{path}/manifests/1", accept=f"{MANIFEST}, {INDEX}, */*")
-    if status == 200 and content != text:
+    if status == 200 and content not in texts:
         raise Fault("damage", "the manifest came out of the store as another one")
