@@ -6,12 +6,10 @@ import re
 import shutil
 
 from ground import Ground, args, fail, result
-from kit import Fault, Kit, Skip
+from kit import Fault, Kit, Skip, fingerprint
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src"
 NAME = re.compile(r'failpoint!\(\s*(write |part )?"([a-z.]+)"')
-# What these points are reached by, beside the commands of the ground.
-OTHER = {"login": "kit login", "save": "kit save", "layout": "kit copy oci:", "replace": "kit init and others"}
 
 
 def points():
@@ -226,6 +224,28 @@ def big(ground, faulty, kit, folder):
     kit.run("verify", kind="damage")
 
 
+def pull_large(ground, faulty, kit, folder):
+    """A blob that comes in parts, with a record of those that are there."""
+    if not ground.registry:
+        return
+    name = f"{ground.registry.host}/seed/large:1"
+    tree = ground.work / "large"
+    if not tree.exists():
+        tree.mkdir()
+        (tree / "Kitfile").write_text("manifestVersion: 1.0.0\npackage: {name: large}\nmodel: {path: m}\n")
+        (tree / "m").write_bytes(bytes(3 << 20))
+        kit.run("pack", tree, "-t", name)
+        kit.run("push", name)
+        kit.run("remove", name)
+    few = ["--jobs", "1", "--concurrency", "1", "--retries", "1"]
+    faulty.attempt("pull", name, *few)
+    kit.run("pull", name, *few, kind="rerun")
+    kit.run("verify", kind="damage")
+    kit.holds(name, fingerprint(tree), folder / "out")
+    if left := list((kit.home / "store/ingest").iterdir()):
+        raise Fault("leftover", f"left over: {left[:5]}")
+
+
 def first(ground, faulty, kit, folder):
     """A store that is being made is none, or a good one."""
     shutil.rmtree(kit.home)
@@ -259,4 +279,5 @@ def full(ground, faulty, kit, folder):
 
 
 OWN = {"save": save, "save to a folder": save_folder, "copy to a layout": layout, "login": login, "init": init,
-       "unpack over": over, "large files": big, "first": first, "sweep": sweep, "index not written": full}
+       "unpack over": over, "large files": big, "large pull": pull_large,
+       "first": first, "sweep": sweep, "index not written": full}
