@@ -3,7 +3,7 @@
 import collections
 import shutil
 
-from ground import REMOTE, Ground, args, fail, result
+from ground import REMOTE, Ground, args, each, fail, result
 from kit import Fault
 from server import need
 
@@ -70,15 +70,18 @@ def spread(total):
 
 def died(ground, command, name, calls, total):
     one = result("F2", f"{command}: death at {name}", total=total)
-    for number in spread(total):
+
+    def at(number):
         folder, kit = ground.trial(command)
         before = strace(calls, "-e", f"inject={calls}:signal=KILL:when={number}")
         try:
             code, _, _ = kit.attempt(*ground.arguments(command, folder), before=before)
         except Fault as fault:
             fail(one, fault, f"{number} of {total}", folder)
-            continue
-        ground.judge(one, command, folder, kit, f"{number} of {total}", code, code in (-9, 137))
+        else:
+            ground.judge(one, command, folder, kit, f"{number} of {total}", code, code in (-9, 137))
+
+    each(at, [(number,) for number in spread(total)])
     args.say(f"  {one['what']}: {one['faults']} of {total}")
     return one
 
@@ -86,21 +89,24 @@ def died(ground, command, name, calls, total):
 def erred(ground, command, name, calls, total):
     one = result("F2", f"{command}: errors at {name}", total=total)
     errors = ERRORS[name]
-    for turn, number in enumerate(spread(total)):
-        # In the short set each N has one of the errors, in turn.
-        for error in errors if not args.deaths else (errors[turn % len(errors)],):
-            folder, kit = ground.trial(command)
-            before = strace(calls, "-e", f"inject={calls}:error={error}:when={number}")
-            what = f"{error} at {number} of {total}"
-            try:
-                code, _, said = kit.attempt(*ground.arguments(command, folder), before=before)
-                # Some calls are the loader's, which gives up in its own way.
-                early = code == 127 and b"error while loading shared libraries" in said
-                if code not in (0, 1, 5, 6, 7, 8, 9) and not early:
-                    raise Fault("other", f"ended with {code}: {said.decode(errors='replace')[-300:]}")
-            except Fault as fault:
-                fail(one, fault, what, folder)
-                continue
+
+    def at(number, error):
+        folder, kit = ground.trial(command)
+        before = strace(calls, "-e", f"inject={calls}:error={error}:when={number}")
+        what = f"{error} at {number} of {total}"
+        try:
+            code, _, said = kit.attempt(*ground.arguments(command, folder), before=before)
+            # Some calls are the loader's, which gives up in its own way.
+            early = code == 127 and b"error while loading shared libraries" in said
+            if code not in (0, 1, 5, 6, 7, 8, 9) and not early:
+                raise Fault("other", f"ended with {code}: {said.decode(errors='replace')[-300:]}")
+        except Fault as fault:
+            fail(one, fault, what, folder)
+        else:
             ground.judge(one, command, folder, kit, what, code)
+
+    # In the short set each N has one of the errors, in turn.
+    each(at, [(number, error) for turn, number in enumerate(spread(total))
+              for error in (errors if not args.deaths else (errors[turn % len(errors)],))])
     args.say(f"  {one['what']}: {one['runs']} runs")
     return one

@@ -6,9 +6,11 @@ command again succeeds; nothing outside of the home and the target has changed; 
 temporary file is left that an undisturbed run would not have left. What the cache knows is true.
 """
 
+import concurrent.futures
 import hashlib
 import os
 import shutil
+import threading
 import time
 import types
 
@@ -33,9 +35,19 @@ def result(phase, what, **more):
 def fail(one, fault, what, folder=None):
     """Counts a trial that does not hold."""
     kept = f" (kept: {folder})" if folder else ""
-    one["failures"].append(f"{one['what']}, {what}: {fault}{kept}")
-    one["kinds"][fault.kind] = one["kinds"].get(fault.kind, 0) + 1
+    with lock:
+        one["failures"].append(f"{one['what']}, {what}: {fault}{kept}")
+        one["kinds"][fault.kind] = one["kinds"].get(fault.kind, 0) + 1
     args.say(f"  FAULT {one['failures'][-1]}")
+
+
+lock = threading.Lock()  # over whatever is counted
+
+
+def each(work, jobs):
+    """Does `work` for each job, as many at a time as there are processors: trials know nothing of each other."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda job: work(*job), jobs))
 
 
 class Ground:
@@ -134,8 +146,9 @@ class Ground:
 
     def trial(self, command, **environment):
         """Makes a fresh copy of the template."""
-        self.trials += 1
-        folder = self.work / f"{self.trials:05}-{command}"
+        with lock:
+            self.trials += 1
+            folder = self.work / f"{self.trials:05}-{command}"
         shutil.copytree(self.template.home, folder / "home")
         kit = Kit(self.program, folder / "home", **environment)
         if command == "prune":
@@ -250,12 +263,16 @@ class Ground:
 
     def judge(self, one, command, folder, kit, what, code=None, fell=True):
         """Counts a trial and looks at what is left of it."""
-        one["runs"] += 1
-        one["faults"] += bool(fell)
         # Seen only right after the fault: it shows that the fault met work in progress.
-        one["in_progress"] += bool(kit.leftovers() - self.expected[command][1]) or (folder / "out").exists()
+        in_progress = bool(kit.leftovers() - self.expected[command][1]) or (folder / "out").exists()
+        with lock:
+            one["runs"] += 1
+            one["faults"] += bool(fell)
+            one["in_progress"] += in_progress
         try:
-            one["done"] += bool(self.check(command, folder, kit, code))
+            done = bool(self.check(command, folder, kit, code))
+            with lock:
+                one["done"] += done
         except Fault as fault:
             fail(one, fault, what, folder)
         else:

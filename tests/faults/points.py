@@ -5,7 +5,7 @@ import pathlib
 import re
 import shutil
 
-from ground import Ground, args, fail, result
+from ground import Ground, args, each, fail, result
 from kit import Fault, Kit, Skip, fingerprint
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src"
@@ -81,21 +81,22 @@ def at_points(ground, command, one_of, reached):
     new = [name for name in counts if not reached[name]]
     reached.update(counts)
     one = result("F3", command, total=len(counts))
-    for point, count in sorted(counts.items()):
-        # In the short set a point is tried with every action by the first command that comes to it.
-        tried = actions(point, one_of[point])
-        for action in tried if args.full or point in new else tried[:1]:
-            for skip in times(count):
-                armed = spec(point, skip, action)
-                folder, kit = ground.trial(command, KIT_FAIL=armed)
-                try:
-                    code, _, said = kit.attempt(*ground.arguments(command, folder))
-                    if code not in (0, 1, 5, 6, 7, 8, 9, -9):
-                        raise Fault("other", f"ended with {code}: {said.decode(errors='replace')[-300:]}")
-                except Fault as fault:
-                    fail(one, fault, armed, folder)
-                    continue
-                ground.judge(one, command, folder, kit, armed, code)
+
+    def at(armed):
+        folder, kit = ground.trial(command, KIT_FAIL=armed)
+        try:
+            code, _, said = kit.attempt(*ground.arguments(command, folder))
+            if code not in (0, 1, 5, 6, 7, 8, 9, -9):
+                raise Fault("other", f"ended with {code}: {said.decode(errors='replace')[-300:]}")
+        except Fault as fault:
+            fail(one, fault, armed, folder)
+        else:
+            ground.judge(one, command, folder, kit, armed, code)
+
+    # In the short set a point is tried with every action by the first command that comes to it.
+    tried = {point: actions(point, one_of[point]) for point in counts}
+    each(at, [(spec(point, skip, action),) for point, count in sorted(counts.items())
+              for action in (tried[point] if args.full or point in new else tried[point][:1]) for skip in times(count)])
     args.say(f"  F3 {command}: {one['runs']} runs at {len(counts)} points")
     return one
 
