@@ -204,11 +204,11 @@ impl Flow {
                 if is_good && asked.method == "PATCH" {
                     let range = asked.header("content-range").unwrap_or_default();
                     let end = range.split_once('-').and_then(|it| number(it.1));
-                    upload.stands = end.map(|it| it + 1).into_iter().collect();
+                    upload.stands = end.map(|it| it.saturating_add(1)).into_iter().collect();
                 }
                 // `0-0` is one byte, and what many say of none.
                 let last = header("range").and_then(|it| number(it.split_once('-')?.1));
-                upload.stands.extend(last.map(|it| it + 1));
+                upload.stands.extend(last.map(|it| it.saturating_add(1)));
                 upload.stands.extend(last.filter(|it| *it == 0));
                 upload.places.extend(location.filter(|_| is_good));
             }
