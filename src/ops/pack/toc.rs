@@ -83,6 +83,7 @@ fn read(
 
 /// Returns the root of the table of contents of `layers`; `None` if they have no tables.
 fn root(layers: &[PackedLayer]) -> Option<Root> {
+    layers.first()?; // A kit without layers has nothing that could be looked up.
     let planned: Option<Vec<Planned>> = layers
         .iter()
         .map(|layer| {

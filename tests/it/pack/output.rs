@@ -102,7 +102,8 @@ fn json_tells_everything_that_was_packed() {
       "bytes": 7,
       "fileCount": 1
     }
-  ]
+  ],
+  "toc": null
 }
 [exit 0]
 
