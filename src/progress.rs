@@ -11,6 +11,9 @@ pub trait Progress: Send + Sync {
     /// Reports a step that is worth a line.
     fn status(&self, text: &str);
 
+    /// Reports what only who wants to know how things are done wants to know.
+    fn detail(&self, _text: &str) {}
+
     /// Tells whether the user asked to stop. Long loops ask once per file or megabyte.
     fn cancelled(&self) -> bool {
         false

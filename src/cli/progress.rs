@@ -111,6 +111,10 @@ impl Progress for Reporter {
         self.ui.status(text);
     }
 
+    fn detail(&self, text: &str) {
+        self.ui.debug(text);
+    }
+
     fn cancelled(&self) -> bool {
         self.interrupt.requested()
     }

@@ -26,6 +26,7 @@ mod sources;
 pub mod status;
 pub mod stream;
 mod supply;
+pub mod toc;
 pub mod transfer;
 pub mod unpack;
 mod walk;

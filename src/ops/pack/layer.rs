@@ -289,6 +289,9 @@ impl Progress for Stoppable<'_> {
     fn status(&self, text: &str) {
         self.progress.status(text);
     }
+    fn detail(&self, text: &str) {
+        self.progress.detail(text);
+    }
     fn cancelled(&self) -> bool {
         self.progress.cancelled() || lock(self.failed).is_some()
     }

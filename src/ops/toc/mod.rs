@@ -1,0 +1,266 @@
+//! Tables of contents of kits, wherever the kits are: opened part by part, and used to fetch parts
+//! of layers.
+//!
+//! A kit is complete without its table of contents. So where there is none to be had, or what
+//! comes is not it, that is said and the operation goes on as if there had never been one; only a
+//! network that is lost, and the user, end it.
+
+mod chunks;
+mod parts;
+
+use std::{io, ops::Range};
+
+pub use self::{
+    chunks::{Fetched, TakeChunk},
+    parts::{GAP, Parts, TakeBytes, coalesce},
+};
+
+use super::Error;
+use crate::{
+    oci::{Descriptor, Manifest},
+    platform,
+    progress::Progress,
+    registry::{self, Repository},
+    store::Store,
+    toc::{self, Root, Table, TocRef},
+};
+
+/// A table of contents up to this length is fetched at once: a second request costs more.
+const SMALL: u64 = 256 << 10;
+/// How much of tables is read at a time, but for one that is longer.
+const TOGETHER: u64 = 8 << 20;
+
+/// Where blobs are that the store may lack.
+#[derive(Clone, Copy)]
+pub struct Far<'f> {
+    /// The way there.
+    pub parts: &'f Parts<'f>,
+    /// The repository they are in.
+    pub repository: &'f Repository,
+}
+
+/// The table of contents of a kit. Its root was checked, its tables are when they are opened.
+pub struct Contents<'c> {
+    toc: TocRef,
+    root: Root,
+    place: Place<'c>,
+    progress: &'c dyn Progress,
+}
+
+enum Place<'c> {
+    Store(&'c Store),
+    Far(Far<'c>),
+    Memory(Vec<u8>),
+}
+
+impl<'c> Contents<'c> {
+    /// Opens the table of contents that `manifest` names, from the store if it is there, else from
+    /// the registry. `None` if there is none that can be used, and then it is said why.
+    pub fn open(
+        manifest: &Manifest,
+        store: &'c Store,
+        far: Option<Far<'c>>,
+        progress: &'c dyn Progress,
+    ) -> Result<Option<Self>, Error> {
+        let toc = match TocRef::of(manifest) {
+            Ok(Some(toc)) => toc,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                unusable(progress, &error);
+                return Ok(None);
+            }
+        };
+        if let Some(near) = Self::near(toc, manifest, store, progress) {
+            return Ok(Some(near));
+        }
+        match far {
+            Some(far) => Self::far(toc, manifest, far, progress),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens what the store has.
+    fn near(
+        toc: TocRef,
+        manifest: &Manifest,
+        store: &'c Store,
+        progress: &'c dyn Progress,
+    ) -> Option<Self> {
+        let bytes = read_part(store, &toc, 0..toc.root_size).ok()?;
+        // What is damaged here may be whole elsewhere.
+        let root = Root::open(&toc, manifest, &bytes).ok()?;
+        Some(Self {
+            toc,
+            root,
+            place: Place::Store(store),
+            progress,
+        })
+    }
+
+    fn far(
+        toc: TocRef,
+        manifest: &Manifest,
+        far: Far<'c>,
+        progress: &'c dyn Progress,
+    ) -> Result<Option<Self>, Error> {
+        let is_small = toc.size <= SMALL;
+        let length = if is_small { toc.size } else { toc.root_size };
+        let blob = toc.descriptor();
+        let read = far.parts.read(far.repository, &blob, 0..length);
+        let Some(bytes) = or_none(read, progress)? else {
+            return Ok(None);
+        };
+        let head = usize::try_from(toc.root_size).unwrap_or(usize::MAX);
+        match Root::open(&toc, manifest, bytes.get(..head).unwrap_or(&bytes)) {
+            Ok(root) => Ok(Some(Self {
+                toc,
+                root,
+                place: if is_small {
+                    Place::Memory(bytes)
+                } else {
+                    Place::Far(far)
+                },
+                progress,
+            })),
+            Err(error) => {
+                unusable(progress, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns what the manifest says about it.
+    pub const fn reference(&self) -> &TocRef {
+        &self.toc
+    }
+
+    /// Returns its root: the layers in the order of the manifest.
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Returns the table of the layer at `position`; `None` if there is none that can be used.
+    pub fn table(&self, position: usize) -> Result<Option<Table>, Error> {
+        let mut found = None;
+        self.each_table(&[position], &mut |_, table| {
+            found = table;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Gives the tables of the layers at `positions` to `take`, in the order of `positions`, which
+    /// should be that of the layers: neighbours come with one request. A layer without a table
+    /// that can be used is given as `None`.
+    pub fn each_table(
+        &self,
+        positions: &[usize],
+        take: &mut dyn FnMut(usize, Option<Table>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let range = |position: usize| {
+            let layer = self.root.layers().get(position);
+            layer.and_then(toc::LayerRef::range).unwrap_or(0..0)
+        };
+        let mut rest = positions;
+        while !rest.is_empty() {
+            let mut length = 0;
+            let fits = rest.iter().take_while(|position| {
+                let range = range(**position);
+                length += range.end - range.start;
+                length <= TOGETHER
+            });
+            let (now, later) = rest.split_at(fits.count().max(1));
+            rest = later;
+            let ranges: Vec<_> = now.iter().map(|position| range(*position)).collect();
+            let tables = self.read(&ranges)?;
+            for (position, bytes) in now.iter().zip(tables) {
+                let table = bytes.and_then(|bytes| self.check(*position, bytes));
+                take(*position, table)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, position: usize, bytes: Vec<u8>) -> Option<Table> {
+        let layer = self.root.layers().get(position)?;
+        layer.table.ok()?;
+        match layer.open(bytes) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                unusable(self.progress, &error);
+                None
+            }
+        }
+    }
+
+    /// Returns the bytes of `ranges` of the blob; none of those that cannot be had.
+    fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let is_wanted = |range: &Range<u64>| range.start < range.end;
+        Ok(match &self.place {
+            Place::Store(store) => {
+                let read = |range: &Range<u64>| read_part(store, &self.toc, range.clone());
+                let read = |range| is_wanted(range).then(|| read(range).ok()).flatten();
+                ranges.iter().map(read).collect()
+            }
+            Place::Memory(bytes) => {
+                let part = |range: &Range<u64>| {
+                    let start = usize::try_from(range.start).ok()?;
+                    let end = usize::try_from(range.end).ok()?;
+                    Some(bytes.get(start..end)?.to_vec())
+                };
+                ranges.iter().map(part).collect()
+            }
+            Place::Far(far) => {
+                let blob = self.toc.descriptor();
+                let wanted: Vec<_> = ranges.iter().filter(|it| is_wanted(it)).cloned().collect();
+                let read = far.parts.read_all(far.repository, &blob, &wanted);
+                let mut came = or_none(read, self.progress)?.map(Vec::into_iter);
+                let mut next = || came.as_mut().and_then(Iterator::next);
+                let parts = ranges
+                    .iter()
+                    .map(|it| is_wanted(it).then(&mut next).flatten());
+                parts.collect()
+            }
+        })
+    }
+}
+
+/// Reads a part of the blob in the store. It is for the caller to check it.
+fn read_part(store: &Store, toc: &TocRef, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let blob = store.open_blob(&toc.digest, toc.size);
+    let blob = blob.map_err(io::Error::other)?;
+    let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    platform::read_exact_at(&blob, &mut bytes, range.start)?;
+    Ok(bytes)
+}
+
+/// Says that a table of contents is not what the manifest says.
+fn unusable(progress: &dyn Progress, error: &toc::Error) {
+    progress.warn(&format!(
+        "the table of contents is not used, and layers are read whole: {error}"
+    ));
+}
+
+/// Returns what came, or `None` if the registry does not give it. That the network is lost, or
+/// that the user wants to stop, is an error.
+pub(super) fn or_none<T>(
+    came: Result<T, Error>,
+    progress: &dyn Progress,
+) -> Result<Option<T>, Error> {
+    match came {
+        Ok(came) => Ok(Some(came)),
+        Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => {
+            progress.detail(&format!("there is no table of contents: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the descriptor of the table of contents that `manifest` names, if it names one that can
+/// be.
+pub fn descriptor(manifest: &Manifest) -> Option<Descriptor> {
+    let toc = TocRef::of(manifest).ok().flatten();
+    toc.map(|toc| toc.descriptor())
+}
