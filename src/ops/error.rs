@@ -112,6 +112,14 @@ pub enum Error {
         /// From where it would be copied.
         reference: String,
     },
+    /// A folder whose files were to be used cannot be looked at.
+    #[error("cannot look for files in {}", .path.display())]
+    Tree {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A layout that may not be written to.
     #[error("{} is the store of kit", .path.display())]
     IntoStore {

@@ -4,6 +4,7 @@ mod arrivals;
 pub mod chain;
 pub mod copy;
 pub mod datasets;
+pub mod delta;
 pub mod diff;
 pub mod draft;
 mod error;

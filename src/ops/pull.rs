@@ -1,12 +1,14 @@
 //! Brings kits from registries into the store, with those that they take their model from.
 
-use std::{cell::RefCell, collections::HashSet, slice, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, path::PathBuf, slice, sync::Arc};
 
 use super::{
     Error,
     chain::{self, ChainError, Child},
+    delta::{Coming, Estimate},
     kit,
     remote::{Remote, needs_registry, registry_of},
+    toc::Parts,
     transfer::{Moved, Network, Transfer},
 };
 use crate::{
@@ -35,6 +37,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How they are fetched.
     pub download: download::Options,
+    /// Folders in whose files what is wanted is looked for.
+    pub trees: Vec<PathBuf>,
 }
 
 /// Where repositories are found.
@@ -95,14 +99,7 @@ pub fn run(
         progress,
     };
     let kit = puller.look(&options.reference)?;
-    let digest = kit.fetched.descriptor.digest;
-    if let Some(expected) = options.expected.filter(|expected| *expected != digest) {
-        return Err(Error::Unexpected {
-            reference: kit.reference.to_string(),
-            expected,
-            actual: digest,
-        });
-    }
+    check_digest(&kit, options)?;
     let kits = puller.with_parents(kit)?;
     let writer = store.writer(progress)?;
     check_space(&writer, &kits)?;
@@ -127,6 +124,84 @@ pub fn run(
         parents: done,
         moved,
     })
+}
+
+/// What a pull would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// The kit.
+    pub kit: Pulled,
+    /// The kits it takes its model from, the nearest first.
+    pub parents: Vec<Pulled>,
+    /// How many bytes would come.
+    pub estimate: Estimate,
+    /// How many blobs are there.
+    pub present: usize,
+}
+
+/// Looks what a pull would fetch. Nothing is written; of what would be fetched the documents are.
+pub fn plan(
+    store: &Store,
+    network: &Network,
+    registries: &dyn Registries,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let puller = Puller {
+        store,
+        network,
+        registries,
+        options,
+        progress,
+    };
+    let kit = puller.look(&options.reference)?;
+    check_digest(&kit, options)?;
+    let kits = puller.with_parents(kit)?;
+    let parts = Parts::new(
+        network,
+        Arc::new(Downloads::new(options.download)),
+        progress,
+    );
+    let (mut estimate, mut present) = (Estimate::default(), 0);
+    for kit in &kits {
+        present += puller.coming(kit).estimate(store, &parts, &mut estimate)?;
+    }
+    let mut kits = kits.iter().map(Planned::pulled);
+    Ok(Plan {
+        kit: kits.next().expect("the kit that was asked for is there"),
+        parents: kits.collect(),
+        estimate,
+        present,
+    })
+}
+
+fn check_digest(kit: &Planned, options: &Options) -> Result<(), Error> {
+    let digest = kit.fetched.descriptor.digest;
+    match options.expected.filter(|expected| *expected != digest) {
+        Some(expected) => Err(Error::Unexpected {
+            reference: kit.reference.to_string(),
+            expected,
+            actual: digest,
+        }),
+        None => Ok(()),
+    }
+}
+
+impl Planned {
+    /// Returns the kit with the name it gets.
+    fn pulled(&self) -> Pulled {
+        let descriptor = self.fetched.descriptor.clone();
+        let reference = match self.reference.digest() {
+            // It may be that of an index, or of an image that holds the kit.
+            Some(_) => self.reference.with_digest(descriptor.digest),
+            None => self.reference.clone(),
+        };
+        Pulled {
+            reference,
+            size: self.fetched.manifest.blobs().map(|blob| blob.size).sum(),
+            descriptor,
+        }
+    }
 }
 
 struct Puller<'p> {
@@ -260,21 +335,24 @@ impl Puller<'_> {
         }
         // Small ones at the end: what is begun last is over soon.
         absent.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-        moved.add(transfer.fetch(&kit.repository, absent, meter.as_ref())?);
+        moved.add(self.coming(kit).fetch(transfer, absent, meter.as_ref())?);
         drop(meter);
         writer.put(bytes)?;
         self.warn_of_return(writer.store(), kit)?;
-        let name = match kit.reference.digest() {
-            // It may be that of an index, or of an image that holds the kit.
-            Some(_) => kit.reference.with_digest(descriptor.digest),
-            None => kit.reference.clone(),
-        };
-        writer.name(slice::from_ref(&name), descriptor)?;
-        Ok(Pulled {
-            reference: name,
-            descriptor: descriptor.clone(),
-            size,
-        })
+        let pulled = kit.pulled();
+        writer.name(slice::from_ref(&pulled.reference), descriptor)?;
+        Ok(pulled)
+    }
+
+    /// Returns a kit as it is fetched.
+    fn coming<'k>(&'k self, kit: &'k Planned) -> Coming<'k> {
+        Coming {
+            manifest: &kit.fetched.manifest,
+            repository: &kit.repository,
+            name: kit.reference.repository(),
+            trees: &self.options.trees,
+            progress: self.progress,
+        }
     }
 
     /// Warns of a tag that went back to a kit that it had left: a registry may have been set back,

@@ -157,7 +157,7 @@ impl Repair<'_> {
         while !absent.is_empty() {
             let moved = self
                 .transfer
-                .fetch(repository, absent.clone(), meter.as_ref());
+                .fetch(repository, absent.clone(), None, meter.as_ref());
             match moved {
                 Ok(moved) => {
                     self.report.moved.add(moved);

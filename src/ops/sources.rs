@@ -9,6 +9,7 @@ use std::{
 use super::{
     Error,
     datasets::{Elsewhere, ObjectStream, Objects, Source},
+    delta::Patched,
     kit::{Layer, Place},
     stream::{Stream, Streams},
     unpack::Wanted,
@@ -49,6 +50,8 @@ pub(super) enum Blob<'s> {
     Open(File),
     Far(Stream<'s>),
     Object(Box<ObjectStream<'s>>),
+    /// Put together from what is here and what comes of the rest.
+    Patched(Patched),
     Unusable(Option<io::Error>),
 }
 
@@ -58,6 +61,7 @@ impl Read for Blob<'_> {
             Self::Open(file) => file.read(buffer),
             Self::Far(stream) => stream.read(buffer),
             Self::Object(stream) => stream.read(buffer),
+            Self::Patched(patched) => patched.read(buffer),
             Self::Unusable(why) => Err(match why.take() {
                 Some(why) => why,
                 None => io::ErrorKind::BrokenPipe.into(),
@@ -72,6 +76,8 @@ pub(super) struct Ahead<'s> {
     layers: &'s [Wanted],
     /// Blobs of kits in registries that the store has all the same.
     here: HashSet<Digest>,
+    /// Blobs that are read in another way, unless they are asked for.
+    others: &'s HashSet<Digest>,
     /// What comes already, with its place in the order.
     begun: VecDeque<(usize, Stream<'s>)>,
     /// The first layer that was not looked at.
@@ -79,7 +85,11 @@ pub(super) struct Ahead<'s> {
 }
 
 impl<'s> Ahead<'s> {
-    pub(super) fn new(sources: &'s Sources<'s>, layers: &'s [Wanted]) -> Result<Self, Error> {
+    pub(super) fn new(
+        sources: &'s Sources<'s>,
+        layers: &'s [Wanted],
+        others: &'s HashSet<Digest>,
+    ) -> Result<Self, Error> {
         let far = layers.iter().filter(|wanted| wanted.is_far());
         let far: Vec<_> = far.map(|wanted| &wanted.layer.descriptor).collect();
         let here = if far.is_empty() {
@@ -91,6 +101,7 @@ impl<'s> Ahead<'s> {
             sources,
             layers,
             here,
+            others,
             begun: VecDeque::new(),
             next: 0,
         })
@@ -117,7 +128,9 @@ impl<'s> Ahead<'s> {
         self.next = self.next.max(position + 1);
         let most = self.sources.streams.as_ref().map_or(0, Streams::at_once);
         while self.begun.len() + 1 < most && self.next < self.layers.len() {
-            if let Some(stream) = self.open(self.next) {
+            let digest = &self.layers[self.next].layer.descriptor.digest;
+            let is_other = self.others.contains(digest);
+            if let Some(stream) = (!is_other).then(|| self.open(self.next)).flatten() {
                 self.begun.push_back((self.next, stream));
             }
             self.next += 1;
@@ -146,7 +159,7 @@ fn open<'s>(store: &Store, layer: &Layer) -> (Blob<'s>, Option<Stored>) {
     }
 }
 
-fn source<'s>(
+pub(super) fn source<'s>(
     wanted: &Wanted,
     label: String,
     read: Blob<'s>,

@@ -15,7 +15,10 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::transfer::{LOOK, Network};
+use super::{
+    toc::Parts,
+    transfer::{LOOK, Network},
+};
 use crate::{
     oci::Descriptor,
     progress::Progress,
@@ -56,6 +59,11 @@ impl<'n> Streams<'n> {
             at_once: concurrency.min(connections).max(1),
             progress,
         }
+    }
+
+    /// Returns the way to parts of blobs, over the same connections.
+    pub fn parts(&self) -> Parts<'n> {
+        Parts::new(self.network, Arc::clone(&self.downloads), self.progress)
     }
 
     /// Returns how many blobs come at the same time.

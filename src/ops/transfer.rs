@@ -21,7 +21,11 @@ use std::{
 
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::Error;
+use super::{
+    Error,
+    delta::Delta,
+    toc::{GAP, coalesce},
+};
 use crate::{
     digest::Digest,
     oci::Descriptor,
@@ -123,6 +127,8 @@ pub struct Moved {
     pub fetched: u64,
     /// Bytes that an earlier run had left.
     pub resumed: u64,
+    /// Bytes that were found in other kits or files, or followed from a table of contents.
+    pub reused: u64,
     /// Blobs that were new to the store.
     pub stored: usize,
     /// Damaged blobs that were replaced.
@@ -136,6 +142,7 @@ impl Moved {
     pub fn add(&mut self, other: Self) {
         self.fetched += other.fetched;
         self.resumed += other.resumed;
+        self.reused += other.reused;
         self.stored += other.stored;
         self.healed += other.healed;
         self.present += other.present;
@@ -159,16 +166,19 @@ struct Work<'t> {
     moved: Mutex<Moved>,
     /// Set when one thread failed: the others need not go on.
     is_over: AtomicBool,
+    /// What is here of the blobs.
+    delta: Option<&'t Delta<'t>>,
     meter: &'t dyn Meter,
 }
 
 impl Transfer<'_> {
-    /// Brings `blobs` of `repository` into the store, several at a time. `meter` advances by all
-    /// of their bytes.
+    /// Brings `blobs` of `repository` into the store, several at a time. Of what `delta` tells of
+    /// only that is fetched that is not here. `meter` advances by all of their bytes.
     pub fn fetch(
         &self,
         repository: &Repository,
         blobs: Vec<Descriptor>,
+        delta: Option<&Delta<'_>>,
         meter: &dyn Meter,
     ) -> Result<Moved, Error> {
         let threads = self
@@ -180,6 +190,7 @@ impl Transfer<'_> {
             held: Mutex::default(),
             moved: Mutex::default(),
             is_over: AtomicBool::new(false),
+            delta,
             meter,
         };
         thread::scope(|scope| {
@@ -236,6 +247,7 @@ impl Transfer<'_> {
         work: &Work<'_>,
     ) -> Result<bool, Error> {
         let mut was_wrong = None;
+        let mut delta = work.delta.filter(|delta| delta.has(&blob.digest));
         loop {
             let claim = if wait {
                 Some(self.writer.partial(&blob.digest, blob.size, work.meter)?)
@@ -253,6 +265,13 @@ impl Transfer<'_> {
                 Some(Claim::Ours(partial)) => partial,
             };
             lock(&work.moved).resumed += partial.resumed();
+            if let Some(delta) = delta {
+                let is_over = || work.is_over.load(Ordering::Relaxed);
+                let filled = delta.fill(&partial, work.meter, &is_over)?;
+                let mut moved = lock(&work.moved);
+                moved.fetched += filled.fetched;
+                moved.reused += filled.reused;
+            }
             self.fill(repository, blob, &partial, work)?;
             match partial.commit() {
                 Ok(committed) => {
@@ -265,6 +284,13 @@ impl Transfer<'_> {
                         peer: repository.name(),
                         actual,
                     };
+                    if delta.take().is_some() {
+                        self.progress.warn(&format!(
+                            "what was put together for {} is something else ({actual}): it is fetched whole",
+                            blob.digest
+                        ));
+                        continue;
+                    }
                     if was_wrong.is_some() {
                         return Err(error(actual));
                     }
@@ -289,7 +315,7 @@ impl Transfer<'_> {
         partial: &Partial<'_>,
         work: &Work<'_>,
     ) -> Result<(), Error> {
-        let missing = partial.missing();
+        let missing = coalesce(partial.missing(), GAP);
         if missing.is_empty() {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
 };
 
 pub use super::sources::Sources;
@@ -13,9 +14,10 @@ use super::{
     Error,
     chain::Family,
     datasets::{Elsewhere, Source},
-    files,
+    delta, files,
     kit::{Kit, Layer, Place, noun},
-    sources::{Ahead, Blob, object},
+    sources::{self, Ahead, Blob, object},
+    stream::Streams,
 };
 use crate::{
     archive::{
@@ -47,6 +49,9 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// Make files that are a whole layer hard links to the store.
     pub link: bool,
+    /// Folders in whose files is looked for what is wanted of kits in registries. Besides there is the
+    /// target.
+    pub trees: Vec<PathBuf>,
     /// A file that appears, with the kit's digest in it, when all is there and durable.
     pub ready_file: Option<PathBuf>,
 }
@@ -60,6 +65,8 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// What became of their files.
     pub files: unpack::Report,
+    /// What of the layers came from a registry, and what was here.
+    pub moved: delta::Filled,
 }
 
 /// Takes the ready file of an earlier run away, and checks that this one can make its own. To be
@@ -125,7 +132,19 @@ pub fn run(
         matched.fetch_add(wanted.into(), Ordering::Relaxed);
         wanted
     };
-    let mut ahead = Ahead::new(sources, &selection.layers)?;
+    let parts = sources.streams.as_ref().map(Streams::parts);
+    let opened = delta::open(
+        parts.as_ref(),
+        family,
+        &selection,
+        sources,
+        options,
+        progress,
+    )?;
+    let patches = delta::plan(&opened, &selection, sources, options, progress)?;
+    let others = patches.layers();
+    let mut moved = delta::Filled::default();
+    let mut ahead = Ahead::new(sources, &selection.layers, &others)?;
     // A large folder comes in many layers, which are called the same.
     let mut last_said = String::new();
     for (position, wanted_layer) in selection.layers.iter().enumerate() {
@@ -144,8 +163,39 @@ pub fn run(
             }
             wanted
         };
+        let descriptor = &wanted_layer.layer.descriptor;
+        let is_patched = if let Some((patched, patcher)) = patches.read(descriptor)? {
+            let held = thread::scope(|scope| {
+                let making = scope.spawn(|| patcher.run());
+                let read = Blob::Patched(patched);
+                let layer = sources::source(wanted_layer, label.clone(), read, None);
+                let held = unpack.layer(layer, &select).map(|report| report.held);
+                let made = making.join();
+                moved.add(made.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                held
+            })?;
+            if said.load(Ordering::Relaxed) {
+                last_said.clone_from(&label);
+            }
+            if held {
+                continue;
+            }
+            true
+        } else {
+            false
+        };
+        if progress.cancelled() {
+            return Err(archive::Error::Interrupted.into());
+        }
+        if is_patched {
+            progress.warn(&format!(
+                "what was put together for {label} is something else: it is fetched whole"
+            ));
+            unpack.forgive();
+        }
         let source = ahead.source(position, label.clone());
         let is_far = matches!(source.read, Blob::Far(_));
+        moved.fetched += if is_far { descriptor.size } else { 0 };
         let held = unpack.layer(source, &select)?.held;
         if said.load(Ordering::Relaxed) {
             last_said.clone_from(&label);
@@ -161,6 +211,7 @@ pub fn run(
                 "what came for {label} is something else: it is fetched once more"
             ));
             unpack.forgive();
+            moved.fetched += descriptor.size;
             unpack.layer(ahead.source(position, label.clone()), &select)?;
         }
         // A blob that is not there says nothing about the others.
@@ -187,6 +238,7 @@ pub fn run(
     Ok(Report {
         files,
         kitfile: selection.kitfile,
+        moved,
         layers: selection.layers.into_iter().map(|it| it.layer).collect(),
     })
 }

@@ -1,7 +1,10 @@
 //! Which blobs a kit needs. Everything goes by digest alone: the same bytes may serve two kits
 //! under two media types.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+};
 
 use crate::{
     digest::Digest,
@@ -47,7 +50,11 @@ pub(super) fn of(store: &Store, descriptor: &Descriptor) -> Result<Vec<Descripto
             // A kit is whole without its table of contents. What is there stays as long as it does.
             let toc = TocRef::of(&manifest).ok().flatten();
             let toc = toc.map(|toc| toc.descriptor());
-            let toc = toc.filter(|toc| store.blob_path(&toc.digest).exists());
+            // Something else by that digest is no more needed than nothing.
+            let toc = toc.filter(|toc| {
+                let found = fs::symlink_metadata(store.blob_path(&toc.digest));
+                found.is_ok_and(|found| found.len() == toc.size)
+            });
             let blobs = [next, manifest.config].into_iter().chain(manifest.layers);
             let blobs = blobs.chain(toc);
             needed.extend(blobs.filter(|blob| seen.insert(blob.digest)));

@@ -21,6 +21,7 @@ mod conformance; // the registry of the tests against what a real one does
 mod copy; // from registry to registry
 mod corpora; // the invariants that fuzzing looks to break, for all collected inputs
 mod crashes; // processes that are killed, interrupted or stopped
+mod delta; // what changed comes, the rest is here
 mod diff; // comparing two kits
 mod doctor; // what a report of a problem needs
 mod du; // what kits take on the disk

@@ -23,7 +23,7 @@ use crate::{
         self,
         chain::{self, Family},
         datasets::{self, Elsewhere, Objects, Source},
-        files, kit,
+        delta, files, kit,
         remote::Remote,
         stream::Streams,
         transfer::Network,
@@ -90,6 +90,10 @@ pub(crate) struct Args {
     /// in S3 (with the login in `AWS_ACCESS_KEY_ID` and so on, if there is one)
     #[arg(long)]
     include_remote: bool,
+    /// Take from the files in this folder, too, what they have of a kit in a registry; may be
+    /// repeated
+    #[arg(long, value_name = "DIR")]
+    reuse: Vec<PathBuf>,
     /// Make files that are a whole raw layer read-only hard links to the store
     #[arg(long)]
     link: bool,
@@ -158,6 +162,8 @@ struct Document {
     equal: u64,
     kept: u64,
     bytes: u64,
+    fetched: u64,
+    reused: u64,
 }
 
 /// Unpacks, or lists what would be written.
@@ -175,8 +181,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         },
         threads: args.threads,
         link: args.link,
+        trees: args.reuse.clone(),
         ready_file: args.ready_file.clone(),
     };
+    args.reuse.iter().try_for_each(|it| delta::check_tree(it))?;
     if !args.dry_run {
         unpack::withdraw_ready_file(&options)?;
     }
@@ -259,6 +267,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .warn("nothing was linked: only raw layers that are not compressed can be");
     }
     context.ui.status(summary(&report.files));
+    if let Some(fetched) = fetched(&report) {
+        context.ui.status(fetched);
+    }
     let document = Document {
         reference: reference.to_string(),
         digest: family.kit.descriptor.digest.to_string(),
@@ -277,6 +288,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         equal: report.files.equal,
         kept: report.files.kept,
         bytes: report.files.bytes,
+        fetched: report.moved.fetched,
+        reused: report.moved.reused,
     };
     match &args.output.format {
         Format::Table => Ok(()),
@@ -289,7 +302,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Remembers which kit the directory came from. Who takes single files does not have the kit.
-fn remember(
+pub(super) fn remember(
     reference: &Reference,
     kit: &kit::Kit,
     options: &Options,
@@ -369,8 +382,29 @@ fn filter(args: &Args) -> Result<Filter, Failure> {
     Ok(Filter::of_types(&types))
 }
 
+/// Says what came from registries, if something of it was here.
+pub(super) fn fetched(report: &unpack::Report) -> Option<String> {
+    let delta::Filled { fetched, reused } = report.moved;
+    (reused > 0).then(|| {
+        format!(
+            "{} fetched, {} taken from what was here",
+            human::bytes(fetched),
+            human::bytes(reused)
+        )
+    })
+}
+
+/// Says what would come from registries.
+pub(super) fn would_fetch(estimate: &delta::Estimate) -> String {
+    format!(
+        "{} would be fetched, {} in full",
+        human::bytes(estimate.delta),
+        human::bytes(estimate.full)
+    )
+}
+
 /// Says in one line what became of the files.
-fn summary(files: &Files) -> String {
+pub(super) fn summary(files: &Files) -> String {
     let mut parts = vec![format!("{} written", human::count(files.written, "file"))];
     for (count, what) in [
         (files.linked, "linked"),
@@ -402,6 +436,7 @@ fn list(
         let size = kit.kitfile_text().len() as u64;
         found.push((unpack::KITFILE.to_owned(), size));
     }
+    let estimate = delta::estimate_unpack(family, &selection, sources, options, progress)?;
     let layers = selection.layers;
     files::list_layers(
         &layers,
@@ -454,5 +489,8 @@ fn list(
         human::bytes(found.iter().map(|(_, size)| size).sum()),
         args.dir.display()
     ));
+    if let Some(estimate) = estimate {
+        context.ui.status(would_fetch(&estimate));
+    }
     Ok(())
 }

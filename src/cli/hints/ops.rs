@@ -88,7 +88,7 @@ impl From<ops::Error> for Failure {
                 ))
             }
             E::Output(source) => output_failure(source),
-            E::CannotRead { source, .. } => Self::of(io_kind(source), &error),
+            E::CannotRead { source, .. } | E::Tree { source, .. } => Self::of(io_kind(source), &error),
             E::WriteKitfile { source, .. } => {
                 Self::of(write_kind(source), &error).with_space_hint(source)
             }

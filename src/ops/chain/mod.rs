@@ -24,7 +24,7 @@ use crate::{
     oci::Descriptor,
     progress::Progress,
     reference::{Reference, model_path_reference},
-    store::{self, Store},
+    store::{self, ReadLock, Store},
 };
 
 pub use children::{Bereft, Left, bereft, left_out};
@@ -170,55 +170,108 @@ pub fn open(
     all_datasets: bool,
     progress: &dyn Progress,
 ) -> Result<Family, Error> {
-    let lock = Arc::new(store.reader(progress)?);
-    let here = |reference: &Reference| {
-        let opened = kit::open_locked(store, reference, Arc::clone(&lock), progress);
-        match (opened, remote) {
-            (Err(error), Some(remote)) if error.is_elsewhere() => Ok(Err(remote)),
-            (opened, _) => opened.map(Ok),
-        }
-    };
-    let kit = match here(reference)? {
+    let around = Around::new(store, remote, progress)?;
+    let kit = match around.here(reference)? {
         Ok(kit) => kit,
         Err(remote) => {
             remote.tell(reference);
             remote.open(reference)?
         }
     };
-    // What a kit names is where whoever made it wants.
-    let open_other = |other: &Reference| match here(other)? {
-        Ok(kit) => Ok(kit),
-        Err(remote) => {
-            remote.check_parent(reference.repository(), other)?;
-            remote.tell(other);
-            remote.open(other)
-        }
-    };
-    let parents = RefCell::new(Vec::new());
-    if Family::parents_filter(filter).is_some() {
-        let names = [reference.clone().or_latest()];
-        let child = Child {
-            names: &names,
-            descriptor: Some(&kit.descriptor),
-            kitfile: &kit.kitfile,
-        };
-        follow(child, &|parent| {
-            let opened = open_other(parent)?;
-            let found = (opened.descriptor.clone(), opened.kitfile.clone());
-            parents.borrow_mut().push(opened);
-            Ok(found)
-        })?;
+    around.family(kit, reference, filter, all_datasets)
+}
+
+/// Opens the kit that `reference` names in its registry now, whatever the store has by that name,
+/// and its parents as [`open`] does.
+pub fn open_far(
+    store: &Store,
+    remote: &Remote<'_>,
+    reference: &Reference,
+    filter: &Filter,
+    progress: &dyn Progress,
+) -> Result<Family, Error> {
+    let kit = remote.open(reference)?;
+    let around = Around::new(store, Some(remote), progress)?;
+    around.family(kit, reference, filter, false)
+}
+
+/// Where other kits are found.
+struct Around<'a> {
+    store: &'a Store,
+    remote: Option<&'a Remote<'a>>,
+    lock: Arc<ReadLock>,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Around<'a> {
+    fn new(
+        store: &'a Store,
+        remote: Option<&'a Remote<'a>>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            store,
+            remote,
+            lock: Arc::new(store.reader(progress)?),
+            progress,
+        })
     }
-    let elsewhere = if all_datasets {
-        datasets::find(&kit.kitfile, filter, &open_other)?
-    } else {
-        Vec::new()
-    };
-    Ok(Family {
-        kit,
-        parents: parents.into_inner(),
-        elsewhere,
-    })
+
+    /// Opens a kit in the store, or returns the way to where it is instead.
+    fn here(&self, reference: &Reference) -> Result<Result<Kit, &'a Remote<'a>>, Error> {
+        let lock = Arc::clone(&self.lock);
+        match (
+            kit::open_locked(self.store, reference, lock, self.progress),
+            self.remote,
+        ) {
+            (Err(error), Some(remote)) if error.is_elsewhere() => Ok(Err(remote)),
+            (opened, _) => opened.map(Ok),
+        }
+    }
+
+    /// Opens what `kit`, which is called `reference`, stands on.
+    fn family(
+        &self,
+        kit: Kit,
+        reference: &Reference,
+        filter: &Filter,
+        all_datasets: bool,
+    ) -> Result<Family, Error> {
+        // What a kit names is where whoever made it wants.
+        let open_other = |other: &Reference| match self.here(other)? {
+            Ok(kit) => Ok(kit),
+            Err(remote) => {
+                remote.check_parent(reference.repository(), other)?;
+                remote.tell(other);
+                remote.open(other)
+            }
+        };
+        let parents = RefCell::new(Vec::new());
+        if Family::parents_filter(filter).is_some() {
+            let names = [reference.clone().or_latest()];
+            let child = Child {
+                names: &names,
+                descriptor: Some(&kit.descriptor),
+                kitfile: &kit.kitfile,
+            };
+            follow(child, &|parent| {
+                let opened = open_other(parent)?;
+                let found = (opened.descriptor.clone(), opened.kitfile.clone());
+                parents.borrow_mut().push(opened);
+                Ok(found)
+            })?;
+        }
+        let elsewhere = if all_datasets {
+            datasets::find(&kit.kitfile, filter, &open_other)?
+        } else {
+            Vec::new()
+        };
+        Ok(Family {
+            kit,
+            parents: parents.into_inner(),
+            elsewhere,
+        })
+    }
 }
 
 /// Returns the kit that holds the model of a kit with this Kitfile.

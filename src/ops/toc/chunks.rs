@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn chunks_are_put_together_from_pieces_in_any_order() {
         let layer: Vec<u8> = (0..200).collect();
-        let wanted: Vec<_> = [(10, 30), (40, 1), (90, 50)]
+        let wanted: Vec<_> = [(10_u32, 30_u32), (40, 1), (90, 50)]
             .into_iter()
             .map(|(offset, length)| PlacedChunk {
                 offset: u64::from(offset),

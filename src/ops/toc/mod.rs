@@ -30,6 +30,9 @@ const SMALL: u64 = 256 << 10;
 /// How much of tables is read at a time, but for one that is longer.
 const TOGETHER: u64 = 8 << 20;
 
+/// How much of one is held in memory: that of 150 GB of large files.
+const MOST_HELD: u64 = 96 << 20;
+
 /// Where blobs are that the store may lack.
 #[derive(Clone, Copy)]
 pub struct Far<'f> {
@@ -79,7 +82,17 @@ impl<'c> Contents<'c> {
         }
     }
 
-    /// Opens what the store has.
+    /// Opens the table of contents that `manifest` names if the store has it. Nothing is said if it
+    /// has not.
+    pub fn open_here(
+        manifest: &Manifest,
+        store: &'c Store,
+        progress: &'c dyn Progress,
+    ) -> Option<Self> {
+        let toc = TocRef::of(manifest).ok().flatten()?;
+        Self::near(toc, manifest, store, progress)
+    }
+
     fn near(
         toc: TocRef,
         manifest: &Manifest,
@@ -127,6 +140,30 @@ impl<'c> Contents<'c> {
                 Ok(None)
             }
         }
+    }
+
+    /// Brings all of it into memory, for who needs its tables more than once. `None` if it is too
+    /// large for that or cannot be had.
+    pub(super) fn hold(mut self) -> Result<Option<Self>, Error> {
+        if let Place::Far(far) = &self.place {
+            if self.toc.size > MOST_HELD {
+                self.progress
+                    .detail("the table of contents is too large to be used from the registry");
+                return Ok(None);
+            }
+            let blob = self.toc.descriptor();
+            let read = far.parts.read(far.repository, &blob, 0..self.toc.size);
+            let Some(bytes) = or_none(read, self.progress)? else {
+                return Ok(None);
+            };
+            self.place = Place::Memory(bytes);
+        }
+        Ok(Some(self))
+    }
+
+    /// Tells whether it is in the store.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self.place, Place::Store(_))
     }
 
     /// Returns what the manifest says about it.
@@ -236,7 +273,7 @@ fn read_part(store: &Store, toc: &TocRef, range: Range<u64>) -> io::Result<Vec<u
 }
 
 /// Says that a table of contents is not what the manifest says.
-fn unusable(progress: &dyn Progress, error: &toc::Error) {
+pub(super) fn unusable(progress: &dyn Progress, error: &toc::Error) {
     progress.warn(&format!(
         "the table of contents is not used, and layers are read whole: {error}"
     ));

@@ -138,9 +138,7 @@ impl<'n> Parts<'n> {
         };
         match self.network.wait(self.progress, asked) {
             Ok(()) => Ok(true),
-            Err(Error::Registry(
-                registry::Error::Range { .. } | registry::Error::WrongSize { .. },
-            )) => Ok(false),
+            Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod registry;
 pub(crate) mod relay;
 pub(crate) mod sandbox;
 pub(crate) mod shelf;
+pub(crate) mod tocs;
 pub(crate) mod trees;
 
 pub(crate) use layout::Layout;

@@ -114,6 +114,16 @@ impl Shelf {
         all.map(|blob| blob["size"].as_u64().unwrap()).sum()
     }
 
+    /// Puts a blob under a digest, which may be that of something else.
+    pub(crate) fn put_blob(&mut self, digest: &str, bytes: Arc<[u8]>) {
+        self.blobs.insert(digest.to_owned(), bytes);
+    }
+
+    /// Takes a blob away.
+    pub(crate) fn lose(&mut self, digest: &str) {
+        self.blobs.remove(digest).unwrap();
+    }
+
     /// Changes one byte of a blob that keeps its name.
     pub(crate) fn damage(&mut self, digest: &str) {
         let mut blob = self.blobs[digest].to_vec();
@@ -155,6 +165,9 @@ pub(crate) fn asked_blob(request: &Recorded) -> Option<&str> {
 pub(crate) fn part(blob: &Arc<[u8]>, range: Option<Range<usize>>) -> Answer {
     match range {
         None => Answer::new(200).content(blob, 0..blob.len()),
+        Some(range) if range.start >= range.end => {
+            Answer::new(416).header("Content-Range", format!("bytes */{}", blob.len()))
+        }
         Some(range) => Answer::new(206)
             .header(
                 "Content-Range",

@@ -1,0 +1,261 @@
+//! Puts layers and tables of contents together in the store.
+
+use std::{collections::HashMap, ops::Range, thread};
+
+use super::{
+    Delta, Filled, Places, stop,
+    stretch::{self, Stretch},
+};
+use crate::{
+    oci::{Descriptor, Manifest},
+    ops::{
+        Error,
+        toc::{Far, or_none, unusable},
+    },
+    progress::{Meter, Progress},
+    store::{self, Claim, Partial, Presence, Trust, Writer},
+    toc::{PlacedChunk, Root, Table, TocRef},
+};
+
+/// So many chunks are copied, and as many fetched, before the next ones are looked at.
+const TOGETHER: usize = 16 << 10;
+
+impl Delta<'_> {
+    /// Writes to `partial` what is here of its blob, and what comes of the rest. Some of it may be
+    /// missing afterwards, because something was not what its hash said.
+    pub(in crate::ops) fn fill(
+        &self,
+        partial: &Partial<'_>,
+        meter: &dyn Meter,
+        is_over: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Filled, Error> {
+        let Some(table) = self.table(partial.digest())? else {
+            return Ok(Filled::default());
+        };
+        let filling = Filling {
+            delta: self,
+            blob: Descriptor::new("", *partial.digest(), partial.size()),
+            missing: partial.missing(),
+            partial,
+            meter,
+            is_over,
+        };
+        filling.run(&table)
+    }
+}
+
+struct Filling<'f, 'd> {
+    delta: &'f Delta<'d>,
+    blob: Descriptor,
+    /// What was missing at the beginning.
+    missing: Vec<Range<u64>>,
+    partial: &'f Partial<'f>,
+    meter: &'f dyn Meter,
+    is_over: &'f (dyn Fn() -> bool + Sync),
+}
+
+impl Filling<'_, '_> {
+    fn run(&self, table: &Table) -> Result<Filled, Error> {
+        let mut filled = Filled::default();
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        let mut is_right = true;
+        stretch::each(table, |offset, stretch| {
+            if !self.is_missing(&(offset..offset + stretch.length())) {
+                return Ok(true);
+            }
+            match stretch {
+                Stretch::Made(bytes) => filled.reused += self.write(offset, bytes)?,
+                Stretch::Untold(_) => {}
+                Stretch::Chunk(placed) => match self.delta.index.seen(&placed.chunk.hash) {
+                    Some(_) => near.push(placed),
+                    None => far.push(placed),
+                },
+            }
+            if near.len() == TOGETHER || far.len() == TOGETHER {
+                is_right = self.settle(&mut near, &mut far, &mut filled)?;
+            }
+            Ok::<_, Error>(is_right)
+        })?;
+        if is_right {
+            self.settle(&mut near, &mut far, &mut filled)?;
+        }
+        Ok(filled)
+    }
+
+    /// Copies chunks and fetches others at the same time. Returns false if what came was not what
+    /// it should be: then the rest need not be asked for like this.
+    fn settle(
+        &self,
+        near: &mut Vec<PlacedChunk>,
+        far: &mut Vec<PlacedChunk>,
+        filled: &mut Filled,
+    ) -> Result<bool, Error> {
+        let (way, chunks) = (self.delta.far, &*near);
+        let (copied, fetched) = thread::scope(|scope| {
+            let copying = scope.spawn(|| self.copy(chunks));
+            let fetched = if far.is_empty() {
+                Ok(crate::ops::toc::Fetched::default())
+            } else {
+                way.parts
+                    .chunks(way.repository, &self.blob, far, &mut |placed, content| {
+                        self.write(placed.offset, content).map(|_| ())
+                    })
+            };
+            let copied = copying.join();
+            (
+                copied.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                fetched,
+            )
+        });
+        let fetched = fetched?;
+        filled.reused += copied?;
+        filled.fetched += fetched.bytes;
+        near.clear();
+        far.clear();
+        if fetched.wrong > 0 {
+            self.delta.progress.warn(&format!(
+                "what {} sent of {} is not what the table of contents says: the rest is fetched without it",
+                way.repository.name(),
+                self.blob.digest
+            ));
+        }
+        Ok(fetched.wrong == 0)
+    }
+
+    /// Copies chunks that were seen here, those that are still there.
+    fn copy(&self, chunks: &[PlacedChunk]) -> Result<u64, Error> {
+        let mut reader = self.delta.sources.reader();
+        let mut copied = 0;
+        for placed in chunks {
+            let seen = self.delta.index.seen(&placed.chunk.hash);
+            if let Some(content) = seen.and_then(|seen| reader.read(&placed.chunk, seen)) {
+                copied += self.write(placed.offset, content)?;
+            }
+        }
+        Ok(copied)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<u64, Error> {
+        stop(self.delta.progress)?;
+        if (self.is_over)() {
+            return Err(store::Error::Interrupted.into());
+        }
+        let new = self.partial.write_at(offset, bytes)?;
+        self.meter.advance(new);
+        Ok(new)
+    }
+
+    fn is_missing(&self, range: &Range<u64>) -> bool {
+        let after = self.missing.partition_point(|gap| gap.end <= range.start);
+        let gap = self.missing.get(after);
+        gap.is_some_and(|gap| gap.start < range.end)
+    }
+}
+
+/// Brings the table of contents of a kit into the store, if there is one: what layers have that
+/// are in other kits here, too, is taken from there. Returns how many bytes came.
+pub(in crate::ops) fn bring_contents(
+    manifest: &Manifest,
+    writer: &Writer<'_>,
+    far: Far<'_>,
+    places: &Places<'_>,
+    progress: &dyn Progress,
+) -> Result<Filled, Error> {
+    let mut filled = Filled::default();
+    let toc = match TocRef::of(manifest) {
+        Ok(Some(toc)) => toc,
+        Ok(None) => return Ok(filled),
+        Err(error) => {
+            unusable(progress, &error);
+            return Ok(filled);
+        }
+    };
+    let layers: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
+    if toc.size > layers {
+        progress
+            .warn("the table of contents is not used: it would be larger than what it tells of");
+        return Ok(filled);
+    }
+    if writer.has(&toc.digest, toc.size, Trust::Recorded)? == Presence::Here {
+        return Ok(filled);
+    }
+    let meter = crate::progress::Silent;
+    let Claim::Ours(partial) = writer.partial(&toc.digest, toc.size, &meter)? else {
+        return Ok(filled);
+    };
+    let head = far
+        .parts
+        .read(far.repository, &toc.descriptor(), 0..toc.root_size);
+    let Some(head) = or_none(head, progress)? else {
+        return Ok(filled);
+    };
+    filled.fetched += head.len() as u64;
+    let root = match Root::open(&toc, manifest, &head) {
+        Ok(root) => root,
+        Err(error) => {
+            unusable(progress, &error);
+            return Ok(filled);
+        }
+    };
+    partial.write_at(0, &head)?;
+    filled.reused += known_tables(&root, &partial, writer, places, progress)?;
+    let missing = partial.missing();
+    let fetched = far.parts.fetch(
+        far.repository,
+        &toc.descriptor(),
+        crate::ops::toc::coalesce(missing, crate::ops::toc::GAP),
+        &mut |offset, bytes| {
+            filled.fetched += bytes.len() as u64;
+            partial.write_at(offset, bytes)?;
+            Ok(())
+        },
+    );
+    if or_none(fetched, progress)?.is_none() {
+        return Ok(filled);
+    }
+    match partial.commit() {
+        Ok(_) => {}
+        Err(store::Error::WrongContent { digest, actual }) => progress.warn(&format!(
+            "the table of contents is not used, and layers are fetched whole: {} sent {actual} for {digest}",
+            far.repository.name()
+        )),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(filled)
+}
+
+/// Writes the tables that other kits here have, too, and returns how many bytes that was.
+fn known_tables(
+    root: &Root,
+    partial: &Partial<'_>,
+    writer: &Writer<'_>,
+    places: &Places<'_>,
+    progress: &dyn Progress,
+) -> Result<u64, Error> {
+    let mut wanted: HashMap<_, _> = HashMap::new();
+    for position in root.tables() {
+        let layer = &root.layers()[position];
+        if let Ok(table) = layer.table {
+            wanted.insert(table.digest, table.offset);
+        }
+    }
+    let mut written = 0;
+    for kit in places.kits(writer.store(), progress)? {
+        let layers = kit.root().layers().iter().enumerate();
+        let shared: Vec<(usize, u64)> = layers
+            .filter_map(|(position, layer)| {
+                let offset = wanted.remove(&layer.table.ok()?.digest)?;
+                Some((position, offset))
+            })
+            .collect();
+        let positions: Vec<usize> = shared.iter().map(|(position, _)| *position).collect();
+        let mut offsets = shared.iter().map(|(_, offset)| *offset);
+        kit.each_table(&positions, &mut |_, table| {
+            if let (Some(offset), Some(table)) = (offsets.next(), table) {
+                written += partial.write_at(offset, table.as_bytes())?;
+            }
+            stop(progress)
+        })?;
+    }
+    Ok(written)
+}

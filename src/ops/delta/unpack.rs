@@ -1,0 +1,201 @@
+//! Layers of kits in registries that are unpacked and not kept: of what is here, in the store and in
+//! the target, nothing is fetched.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Delta, Estimate, Places, groups, read};
+use crate::{
+    digest::Digest,
+    oci::Descriptor,
+    ops::{
+        Error,
+        chain::Family,
+        kit::{Kit, Place},
+        sources::Sources,
+        toc::{Contents, Far, Parts},
+        unpack::{Options, Selection, Wanted},
+    },
+    progress::Progress,
+    toc::Entry,
+};
+
+/// A kit in a registry of which layers are to come.
+pub(in crate::ops) struct Opened<'o> {
+    kit: &'o Kit,
+    far: Far<'o>,
+    contents: Contents<'o>,
+    lacking: Vec<Descriptor>,
+}
+
+/// Opens the tables of contents of the kits that are unpacked from registries, as far as anything
+/// of them could be here.
+pub(in crate::ops) fn open<'o>(
+    parts: Option<&'o Parts<'o>>,
+    family: &'o Family,
+    selection: &Selection<'_>,
+    sources: &'o Sources<'o>,
+    options: &Options,
+    progress: &'o dyn Progress,
+) -> Result<Vec<Opened<'o>>, Error> {
+    let mut opened = Vec::new();
+    let Some(parts) = parts else {
+        return Ok(opened);
+    };
+    // Who takes single files does not read layers to their ends.
+    let far = selection.layers.iter().filter(|wanted| wanted.is_far());
+    let far: Vec<&Wanted> = far.filter(|_| options.globs.is_everything()).collect();
+    if far.is_empty() || !may_be_here(sources, options, progress)? {
+        return Ok(opened);
+    }
+    let here = far.iter().map(|wanted| &wanted.layer.descriptor);
+    let here = sources.store.unchanged(here)?;
+    for kit in std::iter::once(&family.kit).chain(&family.parents) {
+        let Place::Registry(repository) = &kit.place else {
+            continue;
+        };
+        let own: HashSet<Digest> = kit.manifest.layers.iter().map(|it| it.digest).collect();
+        let mut known = HashSet::new();
+        let lacking = far.iter().map(|wanted| &wanted.layer.descriptor);
+        let lacking = lacking.filter(|layer| own.contains(&layer.digest));
+        let lacking = lacking.filter(|layer| !here.contains(&layer.digest));
+        let lacking: Vec<_> = lacking.filter(|it| known.insert(it.digest)).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let far = Far { parts, repository };
+        let contents = Contents::open(&kit.manifest, sources.store, Some(far), progress)?;
+        let Some(contents) = contents.map(Contents::hold).transpose()?.flatten() else {
+            continue;
+        };
+        opened.push(Opened {
+            kit,
+            far,
+            contents,
+            lacking: lacking.into_iter().cloned().collect(),
+        });
+    }
+    Ok(opened)
+}
+
+/// Tells whether there is anything that layers could be put together from.
+fn may_be_here(
+    sources: &Sources<'_>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<bool, Error> {
+    let in_target = fs::read_dir(&options.target).is_ok_and(|mut it| it.next().is_some());
+    let in_files = in_target || !options.trees.is_empty();
+    Ok(in_files || !super::near::kits(sources.store, None, progress)?.is_empty())
+}
+
+/// Layers that are put together.
+pub(in crate::ops) struct Patches<'p>(Vec<Delta<'p>>);
+
+/// Looks for what is here of the layers of the kits that were opened.
+pub(in crate::ops) fn plan<'o>(
+    opened: &'o [Opened<'o>],
+    selection: &Selection<'_>,
+    sources: &Sources<'_>,
+    options: &Options,
+    progress: &'o dyn Progress,
+) -> Result<Patches<'o>, Error> {
+    let mut deltas = Vec::new();
+    for Opened {
+        kit,
+        far,
+        contents,
+        lacking,
+    } in opened
+    {
+        let layers = selection.layers.iter();
+        let layers: HashMap<Digest, &Wanted> = layers
+            .map(|wanted| (wanted.layer.descriptor.digest, wanted))
+            .collect();
+        let manifest = &kit.manifest;
+        let file = |position: usize, entry: &Entry<'_, '_>| {
+            let wanted = layers.get(&manifest.layers.get(position)?.digest)?;
+            Some(place(&options.target, wanted, entry.path))
+        };
+        let places = Places {
+            store: sources.store,
+            repository: kit.reference.repository(),
+            trees: &options.trees,
+            file: Some(&file),
+        };
+        let mut groups = groups(contents.root(), manifest, lacking.clone()).into_iter();
+        let Some(group) = groups.next() else {
+            continue;
+        };
+        if groups.next().is_some() {
+            progress.detail("more chunks are wanted than are looked for: some layers come whole");
+        }
+        let positions: Vec<usize> = group.into_iter().map(|(position, _)| position).collect();
+        deltas.extend(Delta::plan(contents, *far, &positions, &places, progress)?);
+    }
+    Ok(Patches(deltas))
+}
+
+/// Returns where a file of a layer is in the target, if it is there.
+fn place(target: &Path, wanted: &Wanted, path: &str) -> PathBuf {
+    let path = if path.is_empty() {
+        &wanted.layer.entry.clean
+    } else {
+        path
+    };
+    let prefix = wanted.prefix();
+    target.join(prefix.trim_matches('/')).join(path)
+}
+
+impl Patches<'_> {
+    /// Returns the layers that are put together.
+    pub(in crate::ops) fn layers(&self) -> HashSet<Digest> {
+        let layers = self.0.iter().flat_map(|delta| delta.layers.keys());
+        layers.copied().collect()
+    }
+
+    /// Begins to put a layer together; `None` if it is to come whole.
+    pub(in crate::ops) fn read(
+        &self,
+        layer: &Descriptor,
+    ) -> Result<Option<(read::Patched, read::Patcher<'_, '_>)>, Error> {
+        for delta in &self.0 {
+            if let Some(read) = delta.read(layer)? {
+                return Ok(Some(read));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Returns what unpacking would fetch, with what is here and without; `None` if all of it is here.
+pub fn estimate(
+    family: &Family,
+    selection: &Selection<'_>,
+    sources: &Sources<'_>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Option<Estimate>, Error> {
+    let Some(streams) = &sources.streams else {
+        return Ok(None);
+    };
+    let far = selection.layers.iter().filter(|wanted| wanted.is_far());
+    let far: Vec<&Descriptor> = far.map(|wanted| &wanted.layer.descriptor).collect();
+    let here = sources.store.unchanged(far.iter().copied())?;
+    let parts = streams.parts();
+    let opened = open(Some(&parts), family, selection, sources, options, progress)?;
+    let patches = plan(&opened, selection, sources, options, progress)?;
+    let mut estimate = Estimate::default();
+    for layer in far
+        .into_iter()
+        .filter(|layer| !here.contains(&layer.digest))
+    {
+        let mut of = patches.0.iter();
+        let of = of.find_map(|delta| delta.estimate_of(&layer.digest));
+        estimate.add(of.unwrap_or(Estimate::whole(layer.size)));
+    }
+    Ok((estimate.full > 0).then_some(estimate))
+}
