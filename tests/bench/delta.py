@@ -1,4 +1,4 @@
-"""Rows 7.1 to 7.3 of pulls: what changed comes, the rest is here. Row 7.9: how much disk each way takes at most."""
+"""Rows 7.2 and 7.3: what changed comes, the rest is here. Row 7.9: how much disk each way takes at most."""
 
 import json
 import os
@@ -71,14 +71,6 @@ def row_7_3(bench):
     bench.row("7.3", f"{size(2 * length)}, 1 % changed in 20 places: bytes on the wire, both ways",
               f"{wire:,}, {wire / length * 50:.2f} % ({told['reused']:,} were here)", f"≤ {limit:,}, 3 %",
               "holds" if wire <= limit else "MISSED")
-
-
-def pull_half(bench, kits, before, after, limit):
-    """The other side of row 7.1: pulls `before`, and then `after`, which must take `limit` bytes at most."""
-    kits.pull(before)
-    wire, told = kits.pull(after)
-    bench.row("7.1", "the change, pulled: bytes on the wire, both ways",
-              f"{wire:,} ({told['reused']:,} were here)", f"≤ {limit:,}", "holds" if wire <= limit else "MISSED")
 
 
 def row_7_9(bench):
