@@ -90,14 +90,14 @@ def row_7_9(bench):
         return bench.folder("out")
 
     ways = (
-        ("`pack`", "the store", home(), None, ["pack", tree, "-t", "bench:1"]),
-        ("`pack --push --no-store`", "nothing", home(), None,
+        ("`pack`", "in the store", home(), None, ["pack", tree, "-t", "bench:1"]),
+        ("`pack --push --no-store`", "nothing here", home(), None,
          ["pack", tree, "-t", f"{kits.relay.host}/other/net:1", "--push", "--no-store"]),
-        ("`pull`", "the store", home(), None, ["pull", name]),
-        ("`pull -d`", "the folder", home(), out(), ["pull", name, "-d"]),
-        ("`unpack`, from the store", "the folder", local, out(), ["unpack", name, "-d"]),
-        ("`unpack`, from a registry", "the folder", home(), out(), ["unpack", name, "-d"]),
-        ("`unpack --link`, raw layers", "hard links", None, out(), ["unpack", "bench:raw", "--link", "-d"]),
+        ("`pull`", "in the store", home(), None, ["pull", name]),
+        ("`pull -d`", "in the folder", home(), out(), ["pull", name, "-d"]),
+        ("`unpack`, from the store", "in the folder", local, out(), ["unpack", name, "-d"]),
+        ("`unpack`, from a registry", "in the folder", home(), out(), ["unpack", name, "-d"]),
+        ("`unpack --link`, raw layers", "as hard links", None, out(), ["unpack", "bench:raw", "--link", "-d"]),
     )
     for what, where, at, to, words in ways:
         if at is None:
@@ -108,9 +108,9 @@ def row_7_9(bench):
             bench.quiet(at, "pack", tree, "-t", "bench:raw", "--layer-format", "raw")
         command = [bench.kit, *map(str, words), *([str(to)] if to else []), "--progress", "none"]
         most = peak(command, bench.environment(at), [at, to], log=bench.work / "log")
-        least = 0 if where in ("nothing", "hard links") else 1
+        least = 0 if where in ("nothing here", "as hard links") else 1
         limit = least * total + 64 * MIB
-        bench.row("7.9", f"{what}: disk at most, beside what was there", f"{size(most)}, {most / total:.2f} × the kit, in {where}",
+        bench.row("7.9", f"{what}: disk at most, beside what was there", f"{size(most)}, {most / total:.2f} × the kit, {where}",
                   f"≤ {least} × and 64 MiB", "holds" if most <= limit else "MISSED")
 
 

@@ -42,6 +42,7 @@ const TYPED: &[&str] = &[
     "repair",
     // what comes out
     "dry-run",
+    "reuse",
     "exit-code",
     "folders",
     "files",
