@@ -2,6 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::conflict::{Conflict, conflicts_text};
 use crate::digest::Digest;
 
 /// Why something about archives failed. Paths inside archives are shown as text; bytes that are
@@ -26,6 +27,14 @@ pub enum Error {
         expected: u64,
         /// What was read; at most one more than promised.
         found: u64,
+    },
+    /// A part of a layer is not what the table of contents promises.
+    #[error(
+        "the content is damaged: what came from byte {at} on is not what the table of contents says"
+    )]
+    Altered {
+        /// Where in the layer the part begins.
+        at: u64,
     },
     /// The uncompressed content is not what the config promises.
     #[error("the uncompressed content is {found}, but the config says {expected}")]
@@ -322,7 +331,10 @@ impl Error {
     /// size promises.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Size { .. } | Self::DiffId { .. } => true,
+            Self::Damaged { .. }
+            | Self::Size { .. }
+            | Self::Altered { .. }
+            | Self::DiffId { .. } => true,
             Self::Layer { cause, .. } => cause.is_damage(),
             _ => false,
         }
@@ -332,7 +344,7 @@ impl Error {
     /// when it comes once more.
     pub fn is_altered(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Size { .. } => true,
+            Self::Damaged { .. } | Self::Size { .. } | Self::Altered { .. } => true,
             Self::Layer { cause, .. } => cause.is_altered(),
             _ => false,
         }
@@ -348,63 +360,6 @@ pub struct LayerFailure {
     pub digest: Digest,
     /// Why not.
     pub cause: Error,
-}
-
-/// Something in the target that is in the way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Conflict {
-    /// Its path, relative to the target.
-    pub path: String,
-    /// What is in the way there.
-    pub obstacle: Obstacle,
-}
-
-/// What is in the way of a file or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Obstacle {
-    /// A file with other content.
-    Different,
-    /// A symbolic link.
-    Link,
-    /// A folder where a file should be.
-    Folder,
-    /// A file where a folder should be.
-    File,
-    /// A fifo, socket or device.
-    Special,
-    /// Something that was not there when the run began.
-    Appeared,
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Different => "exists with other content",
-            Self::Link => "is a symbolic link",
-            Self::Folder => "is a folder",
-            Self::File => "is not a folder",
-            Self::Special => "is neither a file nor a folder",
-            Self::Appeared => "appeared in the meantime",
-        })
-    }
-}
-
-fn conflicts_text(conflicts: &[Conflict], more: u64) -> String {
-    let count = conflicts.len() as u64 + more;
-    let mut lines = vec![if count == 1 {
-        "1 path in the target is in the way:".to_owned()
-    } else {
-        format!("{count} paths in the target are in the way:")
-    }];
-    lines.extend(
-        conflicts
-            .iter()
-            .map(|Conflict { path, obstacle }| format!("  {path} {obstacle}")),
-    );
-    if more > 0 {
-        lines.push(format!("  and {more} more"));
-    }
-    lines.join("\n")
 }
 
 fn link_text(why: &io::Error) -> &'static str {

@@ -12,6 +12,7 @@
 
 pub mod between;
 pub mod bundle;
+mod conflict;
 pub mod decompress;
 mod error;
 mod guard;
@@ -32,4 +33,5 @@ pub mod tree;
 pub mod unpack;
 pub mod walk;
 
-pub use error::{Conflict, Error, LayerFailure, LinkProblem, LinkReason, Obstacle};
+pub use conflict::{Conflict, Obstacle};
+pub use error::{Error, LayerFailure, LinkProblem, LinkReason};

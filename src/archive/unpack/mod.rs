@@ -17,6 +17,7 @@
 
 mod claims;
 mod feed;
+mod files;
 mod folder;
 mod layer;
 mod name;
@@ -40,6 +41,7 @@ use std::{
     thread,
 };
 
+pub use files::Taken;
 pub use layer::{Layer, Shape};
 pub(crate) use name::fits_windows;
 pub use reader::{Entry, Kind, TarReader};
@@ -61,6 +63,7 @@ use crate::{
         Error, LayerFailure,
         decompress::{Bounds, Compression, Decompressed},
     },
+    digest::Digest,
     limits::Limits,
     platform,
     progress::Progress,
@@ -212,18 +215,28 @@ impl<'p> Unpack<'p> {
                 }
             }
         })?;
+        Ok(self.settle(label, digest, staged))
+    }
+
+    /// Keeps what is wrong with a layer for the end.
+    fn settle(
+        &mut self,
+        label: String,
+        digest: Digest,
+        staged: Result<Report, Error>,
+    ) -> LayerReport {
         match staged {
-            Ok(files) => Ok(LayerReport { held: true, files }),
+            Ok(files) => LayerReport { held: true, files },
             Err(cause) => {
                 self.failures.push(LayerFailure {
                     label,
                     digest,
                     cause,
                 });
-                Ok(LayerReport {
+                LayerReport {
                     held: false,
                     files: Report::default(),
-                })
+                }
             }
         }
     }

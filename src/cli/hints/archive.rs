@@ -53,6 +53,7 @@ impl From<archive::Error> for Failure {
             E::Layer { .. }
             | E::Damaged { .. }
             | E::Size { .. }
+            | E::Altered { .. }
             | E::DiffId { .. }
             | E::Compressed { .. }
             | E::CutOff { .. }
