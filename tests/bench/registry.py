@@ -149,6 +149,11 @@ def layer(home, path):
     return next(it["size"] for it in manifest(home)["layers"] if path in it["annotations"].values())
 
 
+def toc(home):
+    """Returns the size of its table of contents; 0 if it has none."""
+    return int(manifest(home).get("annotations", {}).get("org.modelkit.toc.size", 0))
+
+
 def at_once(setup, calls):
     """Returns a command that runs all calls at the same time, and fails if one of them does."""
     lines = [setup, "all="]

@@ -89,6 +89,19 @@ class Trees:
         return self.tree("tree-5.10", "model: {path: model.bin}\n"
                          "datasets: [{name: d, path: data}, {name: small, path: small.bin}]\n", fill)
 
+    def mixed_and_pick(self):
+        """The files of `mixed`, and one of 1 MiB among those of its dataset."""
+        mixed = self.mixed()
+
+        def fill(root):
+            (root / "data").mkdir()
+            os.link(mixed / "model.bin", root / "model.bin")
+            for file in (mixed / "data").iterdir():
+                os.link(file, root / "data" / file.name)
+            (root / "data" / "pick.bin").write_bytes(self.small_bytes())
+
+        return self.tree("tree-7.4", "model: {path: model.bin}\ndatasets: [{name: d, path: data}]\n", fill)
+
     @staticmethod
     def small_bytes():
         return b"".join(noise("small", MIB))
