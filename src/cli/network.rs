@@ -15,12 +15,22 @@ use crate::{
     http::{
         self, Client, Files, Observer, Options, Policy, Proxies, Timeouts, Tls, limits::MAX_RETRIES,
     },
-    ops::{self, pull::Registries},
+    ops::{
+        self,
+        diff::Side,
+        kit::{self, Kit},
+        pull::Registries,
+        remote::{self, AT_ONCE, Remote},
+        stream::Streams,
+        transfer::Network,
+    },
+    progress::Progress,
     reference::{self, Reference},
     registry::{
         self, Registry, Repository,
         download::{self, MAX_JOBS},
     },
+    store::Store,
 };
 
 /// The most seconds that `--stall-timeout` can be; the least is one.
@@ -327,6 +337,92 @@ impl NetworkArgs {
             identity,
             believe_anyone: !self.tls_verify,
         })
+    }
+}
+
+/// The way to kits that are looked into where they are.
+pub(crate) struct Way {
+    access: Access,
+    network: Network,
+}
+
+impl Way {
+    /// Makes ready to reach registries, first of all the one of `reference`. Nothing is sent yet.
+    pub(crate) fn new(
+        args: &NetworkArgs,
+        reference: &Reference,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            access: args.access_to_documents(reference, context)?,
+            network: Network::new()?,
+        })
+    }
+
+    /// Opens the kit that `reference` names in its registry.
+    pub(crate) fn open(
+        &self,
+        reference: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Kit, Failure> {
+        let remote = Remote {
+            network: &self.network,
+            registries: &self.access,
+            parent_registries: &[],
+            progress,
+        };
+        Ok(remote.open(reference)?)
+    }
+
+    /// Reads the manifest of the kit that `reference` names in its registry.
+    pub(crate) fn side(&self, reference: &Reference, context: &Context) -> Result<Side, Failure> {
+        let repository = self.access.repository(needs_registry(reference)?)?;
+        let side = remote::side(&repository, reference);
+        Ok(self.network.wait(&context.watcher(), side)?)
+    }
+
+    /// Returns what reads layers.
+    pub(crate) fn streams<'w>(&'w self, progress: &'w dyn Progress) -> Streams<'w> {
+        let options = download::Options {
+            jobs: None,
+            max_rate: None,
+            stall: Timeouts::default().idle,
+        };
+        Streams::new(&self.network, options, AT_ONCE, progress)
+    }
+}
+
+/// Returns what can be done about a failure where kits are read in their registries: what is damaged
+/// there is not in the store, where it could be mended.
+pub(crate) fn of_registry(way: Option<&Way>, mut failure: Failure) -> Failure {
+    if way.is_some() && failure.kind == Kind::Damaged {
+        failure.hints = vec![ALTERED.to_owned()];
+    }
+    failure
+}
+
+/// What is wrong when a registry gives other bytes than those of a digest.
+pub(crate) const ALTERED: &str =
+    "what the registry holds, or something on the way, is not as it was pushed";
+
+/// Opens the kit that `reference` names: in the store, or for want of it there in its registry, to
+/// which the way is left in `way`.
+pub(crate) fn open_anywhere(
+    store: &Store,
+    reference: &Reference,
+    args: &NetworkArgs,
+    way: &mut Option<Way>,
+    (context, progress): (&Context, &dyn Progress),
+) -> Result<Kit, Failure> {
+    match kit::open(store, reference, progress) {
+        Err(error) if error.is_elsewhere() => {
+            progress.status(&format!(
+                "{reference} is not in the store: it is read from its registry"
+            ));
+            let way = way.insert(Way::new(args, reference, context)?);
+            way.open(reference, progress)
+        }
+        opened => Ok(opened?),
     }
 }
 

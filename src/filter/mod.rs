@@ -303,6 +303,12 @@ pub struct PathGlobs {
 }
 
 impl PathGlobs {
+    /// Tells whether something might be selected that is `folder` or below it: `false` is certain.
+    pub fn may_select_below(&self, folder: &[u8]) -> bool {
+        let mut include = self.include.iter();
+        self.include.is_empty() || include.any(|pattern| pattern.may_match_below(folder))
+    }
+
     /// Compiles patterns (see [`Pattern::of_paths`]). Without `include`, everything is included.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, Error> {
         let compiled = |patterns: &[String]| -> Result<Vec<Pattern>, glob::Error> {

@@ -122,6 +122,13 @@ impl Pattern {
         self.run(path, true)
     }
 
+    /// Tells whether the pattern might match `folder` or something below it: `false` is certain.
+    pub fn may_match_below(&self, folder: &[u8]) -> bool {
+        let prefix = self.prefix.as_bytes();
+        let shared = prefix.len().min(folder.len());
+        folder == b"." || prefix[..shared] == folder[..shared]
+    }
+
     /// Reads `path` once. With `folders`, a match that ends where a folder's name does is enough.
     fn run(&self, path: &[u8], folders: bool) -> bool {
         let Some(rest) = path.strip_prefix(self.prefix.as_bytes()) else {

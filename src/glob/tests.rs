@@ -337,3 +337,21 @@ fn paths_are_cleaned_without_looking_at_files() {
         assert_eq!(clean(path), cleaned, "{path}");
     }
 }
+
+#[test]
+fn folders_below_which_nothing_can_match_are_known() {
+    for (pattern, folder, may) in [
+        ("data/*.csv", "data", true),
+        ("data/*.csv", "data/deep", true),
+        ("data", "data/deep", true),
+        ("data/a/b", "data", true),
+        ("**/a.csv", "data", true),
+        ("a.csv", ".", true),
+        ("data/*.csv", "model", false),
+        ("data/a", "data/b", false),
+    ] {
+        let pattern = Pattern::of_paths(pattern).unwrap();
+        let found = pattern.may_match_below(folder.as_bytes());
+        assert_eq!(found, may, "{pattern:?} {folder}");
+    }
+}

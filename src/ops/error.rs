@@ -245,6 +245,16 @@ pub enum Error {
         /// What is not known.
         what: String,
     },
+    /// A file that would have to be held in memory until the layer that it is in has held.
+    #[error(
+        "{path} has {size} bytes or more, of a layer that must be read whole before a byte can be believed"
+    )]
+    TooLargeToPrint {
+        /// The file.
+        path: String,
+        /// How many bytes.
+        size: u64,
+    },
     /// A config that cannot be read.
     #[error("the config of {reference} cannot be read")]
     Config {

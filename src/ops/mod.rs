@@ -27,6 +27,7 @@ mod sources;
 pub mod status;
 pub mod stream;
 mod supply;
+pub mod take;
 pub mod toc;
 pub mod transfer;
 pub mod unpack;

@@ -31,6 +31,8 @@ pub struct Sources<'s> {
     pub streams: Option<Streams<'s>>,
     /// What reads datasets that are objects; `None` if there are none.
     pub objects: Option<Objects<'s>>,
+    /// Whether parts of a layer that nothing vouches for may be taken without reading the rest.
+    pub unverified: bool,
 }
 
 impl<'s> Sources<'s> {

@@ -168,6 +168,60 @@ fn walk_raw<R: Read>(
     found(raw_file(layer, size), 0, &mut || Ok(sums.diff_id))
 }
 
+/// Reads a layer from end to end and calls `found` with each entry and its content, which need not
+/// be read. What it was given counts only if this returns without an error.
+pub(super) fn walk_with<R: Read>(
+    layer: &Layer,
+    mut content: Content<R>,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(File, &mut dyn Read) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if layer.layer_type.encoding.is_raw() {
+        let told = found(raw_file(layer, 0), &mut content);
+        if let Err(error) = told {
+            return Err(or_cause(error, content.drain().ok(), layer));
+        }
+        let mut block = vec![0; BLOCK];
+        loop {
+            go_on(progress)?;
+            match content.read(&mut block) {
+                Ok(0) => return check(layer, content.finish()),
+                Ok(_) => {}
+                Err(error) => {
+                    let error = archive::Error::read(error);
+                    return Err(cause(error, content.drain().ok(), layer));
+                }
+            }
+        }
+    }
+    let mut reader = TarReader::of(content);
+    loop {
+        go_on(progress)?;
+        let entry = match reader.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return check(layer, reader.finish()?),
+            Err(error) => return Err(cause(error, reader.drain().ok(), layer)),
+        };
+        if let Err(error) = found(tar_file(layer, &entry), &mut reader) {
+            return Err(or_cause(error, reader.drain().ok(), layer));
+        }
+    }
+}
+
+fn go_on(progress: &dyn Progress) -> Result<(), Error> {
+    if progress.cancelled() {
+        return Err(store::Error::Interrupted.into());
+    }
+    Ok(())
+}
+
+fn or_cause(error: Error, drained: Option<(Digest, u64)>, layer: &Layer) -> Error {
+    match error {
+        Error::Archive(error) => cause(error, drained, layer),
+        error => error,
+    }
+}
+
 /// Checks what a layer came to against what manifest and config say of it.
 fn check(layer: &Layer, sums: Sums) -> Result<(), Error> {
     let Sums {

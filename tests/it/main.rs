@@ -76,6 +76,7 @@ mod status_raw; // the same, of layers that are compressed or no archives
 mod support; // the sandbox and what tests are built from
 mod surroundings; // disks, clocks, memory, users
 mod tag; // giving names
+mod take; // single files and lists of files, out of a registry
 mod toc_page; // docs/format.md tells enough for a second reader of tables of contents
 mod together; // many processes on one store
 mod unpack; // `kit unpack`

@@ -13,26 +13,26 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        network::{Access, NetworkArgs, needs_registry},
+        network::{NetworkArgs, Way, needs_registry, of_registry},
         values::{Named, Place, concurrency, named},
     },
     digest::Digest,
     oci::{Descriptor, LayerKind, LayerType, annotation::FILE_PATH},
     ops::{
-        diff::{self, Change, FileChange, Report, Side},
-        pull::Registries as _,
-        remote,
-        transfer::Network,
+        diff::{self, Change, FileChange, Report},
+        kit,
+        unpack::Sources,
     },
-    reference::Reference,
     store::{self, Store},
 };
 
 /// Compare two kits, each in the local store or in its registry
 ///
 /// A kit is looked for in the local store, and if it is not there in its registry; local:// or
-/// remote:// before its name says where. Layers are compared by their digests, without being read. With --files the layers that differ
-/// are read once, and the files in them are compared. Equal kits are those with equal digests.
+/// remote:// before its name says where. Layers are compared by their digests, without being read. With
+/// --files the files in layers that differ are compared: those of a kit in a registry by its table of
+/// contents, without fetching a layer; without one, layers that differ are read once. Equal kits are
+/// those with equal digests.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Compare two versions", "kit diff team/net:1.0 team/net:1.1"),
@@ -48,8 +48,7 @@ pub(crate) struct Args {
     /// The kit that is compared with it
     #[arg(value_name = "KIT2", value_parser = named)]
     second: Named,
-    /// Tell which files were added, removed or modified, or changed their mode: of two kits in the
-    /// local store
+    /// Tell which files were added, removed or modified, or changed their mode
     #[arg(long)]
     files: bool,
     /// End with 10 if the kits differ
@@ -110,7 +109,7 @@ struct FileRow {
 
 #[derive(Serialize)]
 struct FileSide {
-    digest: Digest,
+    digest: String,
     size: u64,
     executable: bool,
 }
@@ -126,20 +125,36 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     ];
     let references = both.map(|named| &named.reference);
     let progress = context.progress();
-    let report = if args.files {
-        for (reference, place) in references.into_iter().zip(places) {
-            if place == Place::Remote {
-                return Err(files_elsewhere(reference));
-            }
+    // All registries are reached the same way: a login that the environment has for the first is
+    // not shown to the other.
+    let mut far = references.into_iter().zip(places);
+    let far = far.find(|(_, place)| *place == Place::Remote);
+    let way = far.map(|(first, _)| Way::new(&args.network, first, context));
+    let way = way.transpose()?;
+    let report = match &way {
+        None if args.files => diff::run(&store, references, &progress)?,
+        Some(way) if args.files => {
+            let open = |number: usize| match places[number] {
+                Place::Local => Ok(kit::open(&store, references[number], &progress)?),
+                Place::Remote => way.open(references[number], &progress),
+            };
+            let sources = Sources {
+                store: &store,
+                streams: Some(way.streams(&progress)),
+                objects: None,
+                unverified: false,
+            };
+            let kits = [open(0)?, open(1)?];
+            diff::of_kits(&kits, &sources, &progress)
+                .map_err(|error| of_registry(Some(way), error.into()))?
         }
-        diff::run(&store, references, &progress)?
-    } else {
-        let mut registries = None;
-        let mut side = |number: usize| match places[number] {
-            Place::Local => Ok(diff::side(&store, references[number], &progress)?),
-            Place::Remote => side_in_registry(args, references[number], &mut registries, context),
-        };
-        diff::sides([side(0)?, side(1)?])
+        way => {
+            let side = |number: usize| match (places[number], way) {
+                (Place::Remote, Some(way)) => way.side(references[number], context),
+                _ => Ok(diff::side(&store, references[number], &progress)?),
+            };
+            diff::sides([side(0)?, side(1)?])
+        }
     };
     drop(progress);
     let names = references.map(ToString::to_string);
@@ -174,32 +189,6 @@ fn place(named: &Named, store: &Store, context: &Context) -> Result<Place, Failu
         }
         Err(error) => Err(Failure::from(error).about(name)),
     }
-}
-
-/// Reads a kit's manifest in its registry. All registries are reached the same way: a login that
-/// the environment has for the first is not shown to the other.
-fn side_in_registry(
-    args: &Args,
-    reference: &Reference,
-    registries: &mut Option<(Access, Network)>,
-    context: &Context,
-) -> Result<Side, Failure> {
-    let (access, network) = if let Some(known) = registries {
-        known
-    } else {
-        let access = args.network.access_to_documents(reference, context)?;
-        registries.insert((access, Network::new()?))
-    };
-    let repository = access.repository(needs_registry(reference)?)?;
-    let side = remote::side(&repository, reference);
-    Ok(network.wait(&context.watcher(), side)?)
-}
-
-/// Says that the files of a kit are not looked at where it is.
-fn files_elsewhere(name: &Reference) -> Failure {
-    let message =
-        format!("{name} is in its registry: files are compared of kits in the local store");
-    Failure::new(Kind::Usage, message).hint(format!("`kit pull {name}` brings it here"))
 }
 
 fn document(report: &Report, names: &[String; 2], places: [Place; 2]) -> Document {
@@ -237,7 +226,7 @@ fn layer_row(layer: &Descriptor) -> LayerRow {
 
 fn file_row(file: &FileChange) -> FileRow {
     let side = |file: diff::File| FileSide {
-        digest: file.digest,
+        digest: file.digest.to_string(),
         size: file.size,
         executable: file.executable,
     };

@@ -11,8 +11,8 @@ use crate::{
         escape::{escape_bytes, escape_lines},
         failure::{Failure, Kind},
         help::examples,
-        hints::not_here,
         human,
+        network::{NetworkArgs, of_registry, open_anywhere},
         parents::tell_model_elsewhere,
         values::reference,
     },
@@ -23,18 +23,22 @@ use crate::{
         kit::{self, Layer, noun},
         unpack::Sources,
     },
+    progress::Progress,
     reference::Reference,
 };
 
 /// List the files of a kit
 ///
-/// The list comes from the headers of the layers, which takes no time even for a large kit. What
-/// the files hold is checked by `kit verify`, and by every command that takes it out.
+/// The list comes from the kit's table of contents or the headers of its layers, which takes no time
+/// even for a large kit. What the files hold is checked by `kit verify`, and by every command that
+/// takes it out. A kit that is not in the local store is listed where it is, in the registry that its
+/// name begins with, without fetching its layers.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("List all files", "kit files team/net:1.0"),
     ("List those of one dataset", "kit files team/net:1.0 --filter datasets:train"),
     ("List files by their path", "kit files team/net:1.0 --include 'data/**.csv'"),
+    ("List those of a kit in a registry", "kit files registry.example/team/net:1.0"),
     ("Print the paths alone", "kit files team/net:1.0 --format '{{ .Path }}'"),
 ]))]
 pub(crate) struct Args {
@@ -61,6 +65,8 @@ pub(crate) struct Args {
     limits: LimitArgs,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// Lists while it reads: a kit may have more files than fit in memory.
@@ -70,16 +76,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store_within("kit files", &args.limits.moved)?;
     let progress = context.progress();
     let reference = args.reference.clone().or_latest();
-    let kit =
-        kit::open(&store, &reference, &progress).map_err(|error| not_here(error, &reference))?;
+    let mut way = None;
+    let both = (context, &progress as &dyn Progress);
+    let kit = open_anywhere(&store, &reference, &args.network, &mut way, both)?;
     if filter.selects_type(Type::Model) {
         tell_model_elsewhere(&kit.kitfile, context);
     }
 
     let sources = Sources {
         store: &store,
-        streams: None,
+        streams: way.as_ref().map(|way| way.streams(&progress)),
         objects: None,
+        unverified: true,
     };
     let mut out = std::io::BufWriter::with_capacity(64 << 10, context.ui.stream());
     let mut count = 0_u64;
@@ -115,7 +123,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    listed?;
+    listed.map_err(|error| of_registry(way.as_ref(), error.into()))?;
     let end = match (&args.output.format, count) {
         (_, 0) if !globs.is_everything() => return Err(nothing(&kit)),
         (Format::Json, 0) => "[]\n",

@@ -12,7 +12,7 @@ use crate::{
         failure::{Failure, Kind},
         help::examples,
         human,
-        network::{NetworkArgs, TransferArgs},
+        network::{ALTERED, NetworkArgs, TransferArgs},
         parents::ParentRow,
         values::{self, References, references},
     },
@@ -77,6 +77,10 @@ pub(crate) struct Args {
     /// Leave out files whose path matches
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Of a kit in a registry that has no table of contents, fetch only what is wanted by --include
+    /// and --exclude, although nothing can vouch for it unless the whole layer is read
+    #[arg(long)]
+    allow_unverified: bool,
     /// List what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -237,6 +241,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         store: &store,
         streams,
         objects,
+        unverified: args.allow_unverified,
     };
     if args.dry_run {
         return list(args, &family, &sources, &options, context, &progress);
@@ -252,10 +257,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let mut failure = Failure::from(error).about(&reference);
         if is_altered && sources.streams.is_some() {
             // Nothing of it is in the store, where it could be mended.
-            failure.hints = vec![
-                "what the registry holds, or something on the way, is not as it was pushed"
-                    .to_owned(),
-            ];
+            failure.hints = vec![ALTERED.to_owned()];
         }
         failure
     })?;
@@ -439,6 +441,7 @@ fn list(
     let estimate = delta::estimate_unpack(family, &selection, sources, options, progress)?;
     let layers = selection.layers;
     files::list_layers(
+        unpack::kits(family),
         &layers,
         sources,
         &options.globs,

@@ -6,8 +6,6 @@ mod network;
 mod ops;
 mod push;
 
-pub(crate) use ops::not_here;
-
 use std::io;
 
 use super::failure::{Failure, Kind};

@@ -11,19 +11,6 @@ use crate::{
     reference,
 };
 
-/// Returns the failure of a command that looks into kits of the store alone.
-pub(crate) fn not_here(error: ops::Error, reference: &reference::Reference) -> Failure {
-    let is_elsewhere = error.is_elsewhere();
-    let failure = Failure::from(error);
-    if is_elsewhere {
-        failure.hint(format!(
-            "`kit pull {reference}` brings it from its registry"
-        ))
-    } else {
-        failure
-    }
-}
-
 impl From<ops::Error> for Failure {
     fn from(error: ops::Error) -> Self {
         use ops::Error as E;
@@ -42,6 +29,9 @@ impl From<ops::Error> for Failure {
             }
             E::IsFolder { reference, path } => plain(Kind::Failed).hint(format!(
                 "`kit files {reference} --include '{path}'` lists what is in it"
+            )),
+            E::TooLargeToPrint { path, .. } => plain(Kind::Limit).hint(format!(
+                "`kit unpack --include '{path}'` takes it out into a folder"
             )),
             E::IgnoredElements { ignored } => ignored
                 .iter()

@@ -59,6 +59,7 @@ const TYPED: &[&str] = &[
     "check",
     "token-server",
     "allow-parent",
+    "allow-unverified",
     "include-remote",
     "expect-digest",
     "push",

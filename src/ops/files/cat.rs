@@ -6,14 +6,15 @@ use std::{
     ops::ControlFlow::{Break, Continue},
 };
 
-use super::{File, has_headers, headers, is_below};
+use super::{File, far, has_headers, headers, is_below};
 use crate::{
     archive::{self, decompress::Compression},
     digest::{Digest, Hasher},
     kitfile,
     ops::{
         Error,
-        kit::{Kit, Layer},
+        kit::{Kit, Layer, Place},
+        sources::Sources,
         unpack::KITFILE,
         walk::{BLOCK, open, walk},
     },
@@ -26,7 +27,7 @@ use crate::{
 const MAX_NAMES: usize = 100_000;
 
 /// Where in a layer the content of a file is.
-struct Place {
+struct Spot {
     at: u64,
     size: u64,
     digest: Digest,
@@ -34,13 +35,19 @@ struct Place {
 
 /// Writes the content of the file `path` to `out`, after the layer it is in was checked as a
 /// whole: not one wrong byte is written. The Kitfile is a file, too, if no layer has one.
+///
+/// Of a kit in a registry as little is fetched as its table of contents allows.
 pub fn cat(
     kit: &Kit,
-    store: &Store,
+    sources: &Sources<'_>,
     path: &str,
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
+    if let Place::Registry(_) = kit.place {
+        return far::cat(kit, sources, path, out, progress);
+    }
+    let store = sources.store;
     let path = kitfile::clean(path);
     let Some((layer, place)) = find(kit, store, &path, progress)? else {
         return out.write_all(&kit.kitfile_text()).map_err(Error::Output);
@@ -93,7 +100,7 @@ fn find<'a>(
     store: &Store,
     path: &str,
     progress: &dyn Progress,
-) -> Result<Option<(&'a Layer, Place)>, Error> {
+) -> Result<Option<(&'a Layer, Spot)>, Error> {
     let sound = store.unchanged(kit.layers.iter().map(|layer| &layer.descriptor))?;
     let mut layers: Vec<&Layer> = kit.layers.iter().collect();
     // Those first whose own path leads to the file, the most specific one before the others.
@@ -101,18 +108,10 @@ fn find<'a>(
         let own = layer.entry.clean.as_str();
         Reverse(is_below(path, own).then_some(own.len()))
     });
-    let mut names = Vec::new();
-    let mut is_folder = path == "." && !layers.is_empty();
+    let mut names = Names::new(path);
+    let is_empty = layers.is_empty();
     for layer in layers {
-        let mut look = |file: &File| {
-            let is_it = file.path == path.as_bytes();
-            let name = String::from_utf8_lossy(&file.path);
-            is_folder |= is_it && file.is_folder || !is_it && is_below(&name, path);
-            if !file.is_folder && names.len() < MAX_NAMES {
-                names.push(name.into_owned());
-            }
-            is_it && !file.is_folder
-        };
+        let mut look = |file: &File| names.look(file);
         if has_headers(layer, sound.contains(&layer.descriptor.digest)) {
             let mut is_here = false;
             headers(layer, store, progress, &mut |file| {
@@ -127,19 +126,53 @@ fn find<'a>(
             return Ok(Some((layer, place)));
         }
     }
-    let reference = kit.reference.to_string();
-    let path = path.to_owned();
-    if is_folder {
-        return Err(Error::IsFolder { reference, path });
-    }
-    if path == KITFILE {
+    if path == KITFILE && !names.is_folder {
         return Ok(None);
     }
-    Err(Error::NoSuchFile {
-        suggestion: similar(&path, &names).map(str::to_owned),
-        reference,
-        path,
-    })
+    Err(names.absent(kit, !is_empty))
+}
+
+/// The names that were met while one was looked for.
+pub(super) struct Names<'n> {
+    path: &'n str,
+    met: Vec<String>,
+    /// Whether it is a folder.
+    pub(super) is_folder: bool,
+}
+
+impl<'n> Names<'n> {
+    pub(super) const fn new(path: &'n str) -> Self {
+        Self {
+            path,
+            met: Vec::new(),
+            is_folder: false,
+        }
+    }
+
+    /// Tells whether a file is the one that is looked for, and remembers its name.
+    pub(super) fn look(&mut self, file: &File) -> bool {
+        let is_it = file.path == self.path.as_bytes();
+        let name = String::from_utf8_lossy(&file.path);
+        self.is_folder |= is_it && file.is_folder || !is_it && is_below(&name, self.path);
+        if !file.is_folder && self.met.len() < MAX_NAMES {
+            self.met.push(name.into_owned());
+        }
+        is_it && !file.is_folder
+    }
+
+    /// Returns the error that there is no such file.
+    pub(super) fn absent(&self, kit: &Kit, has_layers: bool) -> Error {
+        let reference = kit.reference.to_string();
+        let path = self.path.to_owned();
+        if self.is_folder || path == "." && has_layers {
+            return Error::IsFolder { reference, path };
+        }
+        Error::NoSuchFile {
+            suggestion: similar(&path, &self.met).map(str::to_owned),
+            reference,
+            path,
+        }
+    }
 }
 
 /// Returns the name that `path` was probably meant to be: one that ends with it, or is close.
@@ -161,12 +194,12 @@ fn check_out(
     store: &Store,
     progress: &dyn Progress,
     is_it: &mut dyn FnMut(&File) -> bool,
-) -> Result<Option<Place>, Error> {
+) -> Result<Option<Spot>, Error> {
     let meter = progress.begin("Checking", Some(layer.descriptor.size));
     let mut place = None;
     walk(layer, store, progress, &mut |file, at, digest| {
         if is_it(&file) {
-            place = Some(Place {
+            place = Some(Spot {
                 at,
                 size: file.size,
                 digest: digest()?,

@@ -1,15 +1,22 @@
 //! Looks into the layers of a kit: which files there are, and what one of them holds.
 
 mod cat;
+mod far;
 
-use std::ops::ControlFlow;
+use std::{
+    collections::HashSet,
+    io::{Read, Seek},
+    ops::ControlFlow,
+};
 
 pub use self::cat::cat;
 pub use super::walk::File;
 use super::{
     Error,
     kit::{Kit, Layer},
-    unpack::{Sources, Wanted, own_layers},
+    stream::Streams,
+    take::{self, Tables},
+    unpack::{Sources, Wanted, describe, own_layers},
     walk::{limited, raw_file, tar_file, walk, walk_content},
 };
 use crate::{
@@ -19,12 +26,16 @@ use crate::{
     oci::Encoding,
     progress::Progress,
     store::{self, Store},
+    toc::Table,
 };
 
 /// Calls `found` with every file and folder of the layers that `filter` selects and whose path
-/// `globs` select. Of a layer that nobody has written to since it was seen to be right, the headers
-/// alone are read. Any other is read to its end and checked; what it holds is reported while it is
-/// read, so an error at the end takes back what was said of that layer.
+/// `globs` select. Of a layer that nobody has written to since it was seen to be right, the table of
+/// contents or the headers alone are read. Any other is read to its end and checked; what it holds is
+/// reported while it is read, so an error at the end takes back what was said of that layer.
+///
+/// Of a layer in a registry the table of contents is read. Without one, headers are if `sources`
+/// allows what nothing vouches for, and that is said; else all of it.
 pub fn list(
     kit: &Kit,
     sources: &Sources<'_>,
@@ -40,11 +51,12 @@ pub fn list(
             entries.map(|entry| (entry.section, entry.name.as_str(), entry.path.as_str()));
         return Err(filter.no_match(entries).into());
     }
-    list_layers(&layers, sources, globs, progress, found)
+    list_layers([kit], &layers, sources, globs, progress, found)
 }
 
-/// Calls `found` as [`list`] does, for these layers.
-pub fn list_layers(
+/// Calls `found` as [`list`] does, for these layers of `kits`.
+pub fn list_layers<'k>(
+    kits: impl IntoIterator<Item = &'k Kit>,
     layers: &[Wanted],
     sources: &Sources<'_>,
     globs: &PathGlobs,
@@ -52,37 +64,182 @@ pub fn list_layers(
     found: &mut dyn FnMut(&Layer, File) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let store = sources.store;
-    let sound = store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?;
+    let parts = sources.streams.as_ref().map(Streams::parts);
+    // For no longer than this lasts.
+    let kits: Vec<&Kit> = kits.into_iter().collect();
+    let tables = Tables::open(kits, parts.as_ref(), store, progress)?;
     let total = layers
         .iter()
         .map(|wanted| wanted.layer.descriptor.size)
         .sum();
-    let meter = progress.begin("Reading", Some(total));
-    for wanted in layers {
-        let layer = &wanted.layer;
-        let is_sound = sound.contains(&layer.descriptor.digest);
-        let mut tell = |mut file: File| {
+    let mut listing = Listing {
+        sound: store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?,
+        sources,
+        tables: &tables,
+        has_warned: false,
+        progress,
+        found: &mut |wanted, mut file| {
             file.path = wanted.place_below(file.path);
             if globs.selects(&file.path) {
-                found(layer, file)?;
+                found(&wanted.layer, file)?;
+            }
+            Ok(())
+        },
+    };
+    let meter = progress.begin("Reading", Some(total));
+    for run in layers.chunk_by(|a, b| a.kit == b.kit) {
+        let asked = run.iter().enumerate();
+        let may_hold = |wanted: &Wanted| !wanted.is_far() || take::may_hold(wanted, globs);
+        let asked = asked.filter(|(_, wanted)| may_hold(wanted) && listing.asks_for_table(wanted));
+        let (places, asked): (Vec<usize>, Vec<&Wanted>) = asked.unzip();
+        let mut next = 0;
+        let mut list = |until: usize, table: Option<Table>| {
+            let mut table = table;
+            while next < until {
+                let wanted = &run[next];
+                next += 1;
+                let table = table.take().filter(|_| next == until);
+                if may_hold(wanted) {
+                    listing.layer(wanted, table)?;
+                }
+                meter.advance(wanted.layer.descriptor.size);
             }
             Ok(())
         };
+        tables.each(&asked, &mut |number, table| {
+            list(places[number], None)?;
+            list(places[number] + 1, table)
+        })?;
+        list(run.len(), None)?;
+    }
+    Ok(())
+}
+
+/// Lists what is in layers.
+struct Listing<'l, 's> {
+    sources: &'l Sources<'s>,
+    /// What nobody has written to.
+    sound: HashSet<Digest>,
+    tables: &'l Tables<'l>,
+    has_warned: bool,
+    progress: &'l dyn Progress,
+    found: &'l mut dyn FnMut(&Wanted, File) -> Result<(), Error>,
+}
+
+impl Listing<'_, '_> {
+    fn is_sound(&self, wanted: &Wanted) -> bool {
+        self.sound.contains(&wanted.layer.descriptor.digest)
+    }
+
+    /// Tells whether the table of a layer would be of use: not of one that has to be checked.
+    fn asks_for_table(&self, wanted: &Wanted) -> bool {
+        let is_tar = !wanted.layer.layer_type.encoding.is_raw();
+        is_tar && (wanted.is_far() || self.is_sound(wanted)) && self.tables.has(wanted)
+    }
+
+    fn layer(&mut self, wanted: &Wanted, table: Option<Table>) -> Result<(), Error> {
+        let layer = &wanted.layer;
+        let (store, progress) = (self.sources.store, self.progress);
+        let is_sound = self.is_sound(wanted);
+        if let Some(table) = table {
+            let mut entries = table.entries();
+            while let Some(entry) = entries.next() {
+                (self.found)(wanted, take::file(layer, &entry))?;
+            }
+            return Ok(());
+        }
         // What a file in a registry is called and how long it is, the manifest tells.
         let is_known = wanted.is_far() && layer.layer_type.encoding == Encoding::Raw;
         if has_headers(layer, is_sound || is_known) {
-            headers(layer, store, progress, &mut |file| {
-                tell(file).map(ControlFlow::Continue)
-            })?;
-        } else if !is_sound && let Some(stream) = sources.stream(wanted) {
-            let content = limited(layer, stream, store.limits())?;
-            walk_content(layer, content, progress, &mut |file, _, _| tell(file))?;
-        } else {
-            walk(layer, store, progress, &mut |file, _, _| tell(file))?;
+            return headers(layer, store, progress, &mut |file| {
+                (self.found)(wanted, file).map(ControlFlow::Continue)
+            });
         }
-        meter.advance(layer.descriptor.size);
+        if is_sound || !wanted.is_far() {
+            return walk(layer, store, progress, &mut |file, _, _| {
+                (self.found)(wanted, file)
+            });
+        }
+        if self.sources.unverified
+            && take::has_parts(layer)
+            && let Some(far) = self.tables.far(wanted)
+            && self.tables.are_given(wanted)?
+        {
+            if !self.has_warned {
+                progress.warn(
+                    "the kit has no table of contents: what is listed was read in its layers here and there, and not verified",
+                );
+                self.has_warned = true;
+            }
+            let reader = TarReader::of_headers(take::Window::new(far, &layer.descriptor));
+            return entries(layer, reader, progress, &mut |file| {
+                (self.found)(wanted, file).map(ControlFlow::Continue)
+            });
+        }
+        if let Some(stream) = self.sources.stream(wanted) {
+            progress.status(&format!(
+                "Reading all of {}, which has no table of contents",
+                describe(layer)
+            ));
+            let content = limited(layer, stream, store.limits())?;
+            return walk_content(layer, content, progress, &mut |file, _, _| {
+                (self.found)(wanted, file)
+            });
+        }
+        walk(layer, store, progress, &mut |file, _, _| {
+            (self.found)(wanted, file)
+        })
     }
-    Ok(())
+}
+
+/// What a layer comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// How many files it holds, if that is known.
+    pub files: Option<u64>,
+    /// How long they are together.
+    pub bytes: Option<u64>,
+    /// Whether its blob is in the store.
+    pub is_here: bool,
+}
+
+/// Tells what each layer of a kit comes to, without reading it: by its table of contents or the
+/// manifest.
+pub fn measure(
+    kit: &Kit,
+    sources: &Sources<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Measured>, Error> {
+    let parts = sources.streams.as_ref().map(Streams::parts);
+    let tables = Tables::open([kit], parts.as_ref(), sources.store, progress)?;
+    let layers: Vec<_> = own_layers(kit, &Filter::everything()).collect();
+    let here = sources
+        .store
+        .unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?;
+    let mut measured = vec![Measured::default(); layers.len()];
+    let asked: Vec<&Wanted> = layers.iter().collect();
+    tables.each(&asked, &mut |number, table| {
+        let layer = &layers[number].layer;
+        let of = &mut measured[number];
+        of.is_here = here.contains(&layer.descriptor.digest);
+        if let Some(table) = table {
+            let (mut files, mut bytes) = (0, 0);
+            let mut entries = table.entries();
+            while let Some(entry) = entries.next() {
+                files += u64::from(entry.is_file());
+                bytes += entry.size;
+            }
+            (of.files, of.bytes) = (Some(files), Some(bytes));
+        } else if layer.layer_type.encoding.is_raw() {
+            of.files = Some(1);
+            of.bytes = match layer.layer_type.encoding {
+                Encoding::Raw => Some(layer.descriptor.size),
+                _ => layer.plain_size(),
+            };
+        }
+        Ok(())
+    })?;
+    Ok(measured)
 }
 
 /// Keeps those of `layers` that may hold something that `globs` select, so that no layer is read for
@@ -140,22 +297,6 @@ fn may_select(
     }
 }
 
-/// Calls `found` with every file of a layer and the digest of its content. The layer is read to
-/// its end and checked: what was reported counts only if this returns without an error.
-pub(super) fn contents(
-    layer: &Layer,
-    store: &Store,
-    progress: &dyn Progress,
-    found: &mut dyn FnMut(File, Digest),
-) -> Result<(), Error> {
-    walk(layer, store, progress, &mut |file, _, digest| {
-        if !file.is_folder {
-            found(file, digest()?);
-        }
-        Ok(())
-    })
-}
-
 /// Tells whether `path` is `folder` or lies in it.
 pub(super) fn is_below(path: &str, folder: &str) -> bool {
     folder == "."
@@ -181,7 +322,17 @@ fn headers(
     if layer.layer_type.encoding.is_raw() {
         return found(raw_file(layer, blob.size)).map(drop);
     }
-    let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    let reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    entries(layer, reader, progress, found)
+}
+
+/// Calls `found` with each file and folder of an archive, until it has enough.
+fn entries<R: Read + Seek>(
+    layer: &Layer,
+    mut reader: TarReader<R>,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(File) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
     while let Some(entry) = reader.next_entry()? {
         if progress.cancelled() {
             return Err(store::Error::Interrupted.into());

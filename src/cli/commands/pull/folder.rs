@@ -70,6 +70,7 @@ pub(super) fn run(
         store,
         streams: Some(streams),
         objects: None,
+        unverified: false,
     };
     let ui = &context.ui;
     let parents = family.parents.iter().map(ParentRow::of_kit);

@@ -1,13 +1,19 @@
 //! Compares two kits: their documents, their layers by digest, and if wanted their files.
 
-use std::collections::{HashMap, HashSet};
+mod files;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use super::{
-    Error, files,
-    kit::{self, Kit, Layer},
-    unpack::KITFILE,
+    Error,
+    kit::{self, Kit},
+    sources::Sources,
 };
 use crate::{
+    chunk::FileDigest,
     digest::Digest,
     oci::{Descriptor, Manifest},
     progress::{Progress, Silent},
@@ -53,12 +59,30 @@ pub struct FileChange {
 /// A file in one of the kits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File {
-    /// The digest of its content.
-    pub digest: Digest,
+    /// The digest of its content: of one kind on both sides.
+    pub digest: ContentDigest,
     /// Its length in bytes.
     pub size: u64,
     /// Whether its owner may execute it.
     pub executable: bool,
+}
+
+/// What the content of files is compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentDigest {
+    /// The SHA-256 of all of it.
+    Whole(Digest),
+    /// The digest of its chunks, where tables of contents tell of it.
+    Chunks(FileDigest),
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(digest) => digest.fmt(f),
+            Self::Chunks(digest) => write!(f, "chunks:{digest}"),
+        }
+    }
 }
 
 /// How a file differs.
@@ -104,6 +128,22 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let kits = kit::open_pair(store, references, progress)?;
+    let sources = Sources {
+        store,
+        streams: None,
+        objects: None,
+        unverified: false,
+    };
+    of_kits(&kits, &sources, progress)
+}
+
+/// Compares two kits with their files, wherever they are. Of layers in registries the tables of
+/// contents are read; one that has none is read to its end, once.
+pub fn of_kits(
+    kits: &[Kit; 2],
+    sources: &Sources<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
     let mut report = sides(kits.each_ref().map(|kit| Side {
         digest: kit.descriptor.digest,
         manifest: kit.manifest.clone(),
@@ -111,7 +151,7 @@ pub fn run(
     report.files = Some(if report.is_same() {
         Vec::new()
     } else {
-        compare(&kits, store, progress)?
+        files::compare(kits, sources, progress)?
     });
     Ok(report)
 }
@@ -163,78 +203,6 @@ fn layers(manifest: &Manifest, wanted: impl Fn(&Digest) -> bool) -> Vec<Descript
         .collect();
     layers.sort_by(|a, b| a.media_type.cmp(&b.media_type));
     layers
-}
-
-/// What decides which files a layer unpacks to: its content, and what is not in it but beside it.
-#[derive(PartialEq, Eq, Hash)]
-struct Content {
-    digest: Digest,
-    beside: Option<(String, bool)>,
-}
-
-impl Content {
-    fn of(layer: &Layer) -> Self {
-        let encoding = layer.layer_type.encoding;
-        let beside = match layer.prefix() {
-            _ if encoding.is_raw() => Some((layer.entry.clean.clone(), layer.executable())),
-            Some(prefix) => Some((prefix.to_owned(), false)),
-            None => None,
-        };
-        let unpacked = layer.entry.diff_id.filter(|_| encoding.is_compressed());
-        Self {
-            digest: unpacked.unwrap_or(layer.descriptor.digest),
-            beside,
-        }
-    }
-}
-
-/// Compares the files of two kits.
-fn compare(
-    kits: &[Kit; 2],
-    store: &Store,
-    progress: &dyn Progress,
-) -> Result<Vec<FileChange>, Error> {
-    let contents = kits
-        .each_ref()
-        .map(|kit| kit.layers.iter().map(Content::of).collect::<HashSet<_>>());
-    let own = [0, 1].map(|side| {
-        let mut seen = HashSet::new();
-        let layers = kits[side].layers.iter();
-        layers
-            .filter(|layer| {
-                let content = Content::of(layer);
-                !contents[1 - side].contains(&content) && seen.insert(content)
-            })
-            .collect::<Vec<&Layer>>()
-    });
-    let total = own.iter().flatten().map(|it| it.descriptor.size).sum();
-    let meter = progress.begin("Comparing", Some(total));
-    let mut listings = [HashMap::new(), HashMap::new()];
-    for side in [0, 1] {
-        let text = kits[side].kitfile.to_yaml();
-        if text != kits[1 - side].kitfile.to_yaml() {
-            let kitfile = File {
-                digest: Digest::of(text.as_bytes()),
-                size: text.len() as u64,
-                executable: false,
-            };
-            listings[side].insert(KITFILE.as_bytes().to_vec(), kitfile);
-        }
-        for layer in &own[side] {
-            files::contents(layer, store, progress, &mut |file, digest| {
-                let (size, executable) = (file.size, file.executable);
-                let known = File {
-                    digest,
-                    size,
-                    executable,
-                };
-                listings[side].insert(file.path, known);
-            })?;
-            meter.advance(layer.descriptor.size);
-        }
-    }
-    let [old, new] = listings;
-    Ok(changes(old, new))
 }
 
 /// Returns what differs between two lists of files, by path.

@@ -1,5 +1,7 @@
 //! `kit du`
 
+mod far;
+
 use serde::Serialize;
 
 use crate::{
@@ -10,10 +12,12 @@ use crate::{
         failure::Failure,
         help::examples,
         human,
+        network::NetworkArgs,
         table::Table,
         values::{References, references},
     },
     digest::Digest,
+    ops::remote::registry_of,
     progress::Silent,
     reference::Repository,
     store::{Entry, KitUsage, Leftover, Problem, Usage},
@@ -24,11 +28,16 @@ use crate::{
 /// Blobs that several kits share are stored once: a kit's UNIQUE bytes are those that no other kit
 /// needs, so that removing it frees them; its SHARED bytes stay. The same kit under another
 /// repository is another kit here. Largest first.
+///
+/// Of a kit that is not in the local store, but in the registry that its name begins with, it is shown
+/// how many files it holds, how large they are, and how much a pull would fetch, without fetching any
+/// of it.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Show all kits", "kit du"),
     ("See what removing two kits together frees", "kit du team/net:1.0 team/net:1.1"),
     ("Show the kits of one repository", "kit du team/net"),
+    ("See what a kit in a registry holds, and what pulling it fetches", "kit du registry.example/team/net:1.0"),
     ("Get the numbers in a script", "kit du --format json"),
 ]))]
 pub(crate) struct Args {
@@ -37,6 +46,8 @@ pub(crate) struct Args {
     references: Vec<References>,
     #[command(flatten)]
     output: FormatArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// The result in JSON.
@@ -51,6 +62,9 @@ struct Report<'a> {
     temporary: Files,
     resumable: Files,
     set_aside: Files,
+    /// Kits that are not here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remote: Vec<far::Kit>,
 }
 
 /// A kit in JSON.
@@ -90,16 +104,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     } else {
         store.entries(&Silent)?
     };
+    let mut elsewhere = Vec::new();
     for wanted in &wanted {
-        if !entries.iter().any(|entry| is_meant(entry, wanted)) {
+        if entries.iter().any(|entry| is_meant(entry, wanted)) {
+            continue;
+        }
+        if registry_of(wanted).is_none() {
             return Err(unknown(wanted, &store)?);
         }
+        elsewhere.push((*wanted).clone().or_latest());
     }
+    let remote = far::look(&elsewhere, &store, &args.network, context)?;
+    let is_far = !remote.is_empty() && usage.kits.is_empty();
     // Stable: kits of one size stay in the order of their names.
     usage
         .kits
         .sort_by_key(|kit| std::cmp::Reverse((kit.unique, kit.shared)));
-    let report = report(&usage);
+    let report = report(&usage, remote);
     match &args.output.format {
         Format::Json => context.ui.json(&report)?,
         Format::Template(template) => {
@@ -107,17 +128,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             context.ui.template(template, &data)?;
         }
         Format::Table => {
-            context.ui.out(table(&usage).render())?;
-            context.ui.out("\n")?;
-            for line in summary(&usage, !wanted.is_empty()) {
-                context.ui.line(line)?;
+            if !is_far {
+                context.ui.out(table(&usage).render())?;
+                context.ui.out("\n")?;
+                for line in summary(&usage, !wanted.is_empty()) {
+                    context.ui.line(line)?;
+                }
+            }
+            for (number, kit) in report.remote.iter().enumerate() {
+                if number > 0 || !is_far {
+                    context.ui.out("\n")?;
+                }
+                context.ui.out(kit.text())?;
             }
         }
     }
     problems(&usage)
 }
 
-fn report(usage: &Usage) -> Report<'_> {
+fn report(usage: &Usage, remote: Vec<far::Kit>) -> Report<'_> {
     Report {
         kits: usage
             .kits
@@ -138,6 +167,7 @@ fn report(usage: &Usage) -> Report<'_> {
         temporary: usage.temporary.into(),
         resumable: usage.resumable.into(),
         set_aside: usage.quarantine.into(),
+        remote,
     }
 }
 

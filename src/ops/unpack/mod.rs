@@ -1,8 +1,9 @@
 //! Takes a kit, or the wanted part of it, out into a directory.
 
+mod space;
+
 use std::{
     collections::HashSet,
-    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,15 +19,17 @@ use super::{
     kit::{Kit, Layer, Place, noun},
     sources::{self, Ahead, Blob, object},
     stream::Streams,
+    take::{self, Tables},
+    toc::Parts,
 };
 use crate::{
     archive::{
         self, ready,
         unpack::{self, Existing, Unpack},
     },
+    digest::Digest,
     filter::{Filter, PathGlobs, Type},
     kitfile::Section,
-    platform,
     progress::Progress,
     reference::Reference,
     registry,
@@ -100,9 +103,20 @@ pub fn run(
 ) -> Result<Report, Error> {
     let kit = &family.kit;
     let mut selection = select(family, options)?;
+    let parts = sources.streams.as_ref().map(Streams::parts);
+    let tables = tables(
+        parts.as_ref(),
+        family,
+        &selection,
+        sources,
+        options,
+        progress,
+    )?;
+    let mut picks = Vec::new();
     if !options.globs.is_everything() {
         let layers = &mut selection.layers;
         files::retain_selected(layers, sources.store, &options.globs, progress)?;
+        picks = take::plan(&tables, layers, &options.globs, sources, progress)?;
         let globs = &options.globs;
         let is_object = |it: &&Elsewhere| globs.selects(it.path.as_bytes());
         selection.objects.retain(is_object);
@@ -111,7 +125,7 @@ pub fn run(
         }
     }
     if options.globs.is_everything() {
-        check_space(&selection, &options.target)?;
+        space::check(&selection, &options.target)?;
     }
     let mut unpack = Unpack::begin(
         &options.target,
@@ -132,7 +146,6 @@ pub fn run(
         matched.fetch_add(wanted.into(), Ordering::Relaxed);
         wanted
     };
-    let parts = sources.streams.as_ref().map(Streams::parts);
     let opened = delta::open(
         parts.as_ref(),
         family,
@@ -142,7 +155,10 @@ pub fn run(
         progress,
     )?;
     let patches = delta::plan(&opened, &selection, sources, options, progress)?;
-    let others = patches.layers();
+    let mut others = patches.layers();
+    let picked = picks.iter().zip(&selection.layers);
+    let picked = picked.filter(|(pick, _)| pick.is_some());
+    others.extend(picked.map(|(_, it)| it.layer.descriptor.digest));
     let mut moved = delta::Filled::default();
     let mut ahead = Ahead::new(sources, &selection.layers, &others)?;
     // A large folder comes in many layers, which are called the same.
@@ -164,8 +180,15 @@ pub fn run(
             wanted
         };
         let descriptor = &wanted_layer.layer.descriptor;
-        let is_patched = if let Some((patched, patcher)) = patches.read(descriptor)? {
-            let held = thread::scope(|scope| {
+        let pick = picks.get(position).and_then(Option::as_ref);
+        let mut held = false;
+        if let Some(pick) = pick {
+            let of = (wanted_layer, label.as_str());
+            let which = (&options.globs, &select as &(dyn Fn(&[u8]) -> bool + Sync));
+            held = pick.unpack(&mut unpack, of, &tables, which, progress)?.held;
+            moved.fetched += pick.cost();
+        } else if let Some((patched, patcher)) = patches.read(descriptor)? {
+            held = thread::scope(|scope| {
                 let making = scope.spawn(|| patcher.run());
                 let read = Blob::Patched(patched);
                 let layer = sources::source(wanted_layer, label.clone(), read, None);
@@ -174,33 +197,26 @@ pub fn run(
                 moved.add(made.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
                 held
             })?;
-            if said.load(Ordering::Relaxed) {
-                last_said.clone_from(&label);
+            if !held && progress.cancelled() {
+                return Err(archive::Error::Interrupted.into());
             }
-            if held {
-                continue;
+            if !held {
+                progress.warn(&format!(
+                    "what was put together for {label} is something else: it is fetched whole"
+                ));
+                unpack.forgive();
             }
-            true
-        } else {
-            false
-        };
-        if progress.cancelled() {
-            return Err(archive::Error::Interrupted.into());
         }
-        if is_patched {
-            progress.warn(&format!(
-                "what was put together for {label} is something else: it is fetched whole"
-            ));
-            unpack.forgive();
+        if !held && pick.is_none() {
+            let source = ahead.source(position, label.clone());
+            let is_far = matches!(source.read, Blob::Far(_));
+            moved.fetched += if is_far { descriptor.size } else { 0 };
+            held = unpack.layer(source, &select)?.held || !is_far;
         }
-        let source = ahead.source(position, label.clone());
-        let is_far = matches!(source.read, Blob::Far(_));
-        moved.fetched += if is_far { descriptor.size } else { 0 };
-        let held = unpack.layer(source, &select)?.held;
         if said.load(Ordering::Relaxed) {
             last_said.clone_from(&label);
         }
-        if held || !is_far {
+        if held {
             continue;
         }
         if progress.cancelled() {
@@ -243,46 +259,32 @@ pub fn run(
     })
 }
 
-/// Fails, before anything large is fetched, if there is no room for what is to come. What is in the
-/// target may be what is to come: it needs no other room.
-fn check_space(selection: &Selection<'_>, target: &Path) -> Result<(), Error> {
-    if !selection.layers.iter().any(Wanted::is_far) {
-        return Ok(());
+/// Opens the tables of contents of kits in registries of which single files are wanted.
+fn tables<'t>(
+    parts: Option<&'t Parts<'t>>,
+    family: &'t Family,
+    selection: &Selection<'_>,
+    sources: &'t Sources<'_>,
+    options: &Options,
+    progress: &'t dyn Progress,
+) -> Result<Tables<'t>, Error> {
+    if parts.is_none() || options.globs.is_everything() {
+        return Ok(Tables::none());
     }
-    let mut seen = HashSet::new();
-    let layers = selection.layers.iter().map(|wanted| &wanted.layer);
-    let layers = layers.filter(|layer| seen.insert(layer.descriptor.digest));
-    let sizes = layers.map(|layer| layer.plain_size().unwrap_or(layer.descriptor.size));
-    let need = sizes.fold(0_u64, u64::saturating_add);
-    let absolute = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
-    // Of a folder that is not there the one above it counts, which will hold it.
-    let nearest = absolute.ancestors().find(|above| above.is_dir());
-    let have = nearest.and_then(platform::free_space);
-    match have.filter(|have| *have < need) {
-        Some(have) if have.saturating_add(bytes_below(&absolute)) < need => Err(Error::NoSpace {
-            path: target.to_owned(),
-            need,
-            have,
-        }),
-        _ => Ok(()),
-    }
+    let far = selection.layers.iter().filter(|wanted| wanted.is_far());
+    let wanted: HashSet<Digest> = far.map(|wanted| wanted.kit).collect();
+    let kits = kits(family).filter(|kit| wanted.contains(&kit.descriptor.digest));
+    Tables::open(kits, parts, sources.store, progress)
 }
 
-/// Returns how many bytes the files below a folder have.
-fn bytes_below(folder: &Path) -> u64 {
-    let mut bytes = 0_u64;
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        // What cannot be read does not count.
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(found) if found.is_dir() => open.push(entry.path()),
-                Ok(found) if found.is_file() => bytes = bytes.saturating_add(found.len()),
-                _ => {}
-            }
-        }
-    }
-    bytes
+/// Returns the kits of which something is unpacked.
+pub fn kits(family: &Family) -> impl Iterator<Item = &Kit> {
+    let elsewhere = family.elsewhere.iter().filter_map(|it| match &it.source {
+        Source::Kit(kit) => Some(&**kit),
+        Source::Object { .. } => None,
+    });
+    let own = std::iter::once(&family.kit);
+    own.chain(&family.parents).chain(elsewhere)
 }
 
 fn no_file(kit: &Kit) -> Error {
@@ -313,6 +315,8 @@ pub struct Wanted {
     pub below: Option<String>,
     /// Where its blob is.
     pub place: Place,
+    /// The manifest of its kit.
+    pub kit: Digest,
 }
 
 impl Wanted {
@@ -361,6 +365,7 @@ pub fn select<'f>(family: &'f Family, options: &Options) -> Result<Selection<'f>
                 parent: Some(parent.reference.clone()),
                 below: None,
                 place: parent.place.clone(),
+                kit: parent.descriptor.digest,
             }));
         }
     }
@@ -410,6 +415,7 @@ pub(super) fn own_layers<'k>(
         parent: None,
         below: None,
         place: kit.place.clone(),
+        kit: kit.descriptor.digest,
     })
 }
 
