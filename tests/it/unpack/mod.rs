@@ -118,7 +118,9 @@ fn json_and_templates_tell_what_became_of_the_files() {
   "completed": 1,
   "equal": 1,
   "kept": 0,
-  "bytes": 67
+  "bytes": 67,
+  "fetched": 0,
+  "reused": 0
 }
 [exit 0]
 
