@@ -492,7 +492,8 @@ fn list(
         human::bytes(found.iter().map(|(_, size)| size).sum()),
         args.dir.display()
     ));
-    if let Some(estimate) = estimate {
+    // Without anything here it is what was said already.
+    if let Some(estimate) = estimate.filter(|it| it.delta < it.full) {
         context.ui.status(would_fetch(&estimate));
     }
     Ok(())

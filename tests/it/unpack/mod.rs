@@ -134,7 +134,7 @@ fn json_and_templates_tell_what_became_of_the_files() {
         kit.run(line.iter().chain(&["{{ .Eqaul }}"])),
         str![[r#"
 [stderr]
-error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Kept, .Layers, .Linked, .Parents, .Reference, .Remote, .Replaced, .Written
+error: bad template, line 1, column 4: there is no field `.Eqaul`, only .Bytes, .Completed, .Digest, .Directory, .Equal, .Fetched, .Kept, .Layers, .Linked, .Parents, .Reference, .Remote, .Replaced, .Reused, .Written
 [exit 2]
 
 "#]]
