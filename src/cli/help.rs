@@ -30,7 +30,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Keep",
         &[
-            "tag", "remove", "du", "prune", "verify", "save", "load", "convert", "migrate",
+            "tag", "remove", "du", "prune", "verify", "save", "load", "convert", "toc", "migrate",
         ],
     ),
     ("Registries", &["login", "logout", "push", "pull", "copy"]),

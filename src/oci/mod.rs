@@ -8,6 +8,7 @@ pub mod annotation;
 pub mod compat;
 mod contents;
 mod descriptor;
+pub mod edit;
 mod error;
 mod index;
 pub mod json;

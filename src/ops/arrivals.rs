@@ -1,9 +1,9 @@
 //! Kits on their way from a layout outside into the store.
 
-use super::{Error, load::Source, pack::put};
+use super::{Error, load::Source, pack::put, toc};
 use crate::{
     oci::Descriptor,
-    progress::Progress,
+    progress::{Progress, Silent},
     reference::Reference,
     store::{Committed, Trust, Writer},
 };
@@ -75,6 +75,12 @@ impl<'w, 'a> Arrivals<'w, 'a> {
         for blob in manifest.blobs() {
             let committed = source.copy(blob, self.writer, meter.as_ref(), progress)?;
             self.count.add(committed, blob.size);
+        }
+        if let Some(toc) = toc::descriptor(&manifest) {
+            let copied = source.copy(&toc, self.writer, &Silent, progress);
+            if let Some(committed) = toc::optional(copied, &kit.digest, progress)? {
+                self.count.add(committed, toc.size);
+            }
         }
         let (_, committed) = put(self.writer, &kit.media_type, &bytes, Trust::Recorded)?;
         self.count.add(committed, kit.size);

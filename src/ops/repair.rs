@@ -8,6 +8,7 @@ use std::{
 use super::{
     Error,
     pull::Registries,
+    toc,
     transfer::{Moved, Network, Transfer},
 };
 use crate::{
@@ -121,7 +122,8 @@ impl Repair<'_> {
         }
         let stored = self.writer().store().manifest(&entry.descriptor);
         stored.is_ok_and(|stored| {
-            let mut blobs = stored.manifest.blobs();
+            let toc = toc::descriptor(&stored.manifest);
+            let mut blobs = stored.manifest.blobs().chain(&toc);
             blobs.any(|blob| self.open.contains(&blob.digest))
         })
     }
@@ -139,7 +141,8 @@ impl Repair<'_> {
         }
         let stored = self.writer().store().manifest(manifest)?;
         let mut absent = Vec::new();
-        for blob in stored.manifest.blobs() {
+        let toc = toc::descriptor(&stored.manifest);
+        for blob in stored.manifest.blobs().chain(&toc) {
             // Without its manifest nobody could tell what else the kit needs.
             let is_broken = self.open.contains(&blob.digest)
                 || is_lost
@@ -169,7 +172,10 @@ impl Repair<'_> {
                 Err(Error::Registry(error @ registry::Error::NoBlob { digest, .. })) => {
                     // The others may be there.
                     absent.retain(|blob| blob.digest != digest);
-                    failure = Some(error.into());
+                    // It can be made again, too.
+                    if toc.as_ref().is_none_or(|toc| toc.digest != digest) {
+                        failure = Some(error.into());
+                    }
                 }
                 Err(error) => return Err(error),
             }

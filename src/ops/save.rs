@@ -9,6 +9,7 @@ use std::{
 use super::{
     Error,
     chain::{self, Left},
+    toc,
 };
 use crate::{
     archive::bundle::{self, Writer},
@@ -68,6 +69,11 @@ pub fn run(
             if known.insert(descriptor.digest) {
                 blobs.push(descriptor.clone());
             }
+        }
+        if let Some(toc) = toc::here(store, reference, &manifest.manifest, progress)
+            && known.insert(toc.digest)
+        {
+            blobs.push(toc);
         }
         kits.push((reference.clone(), entry.descriptor));
     }

@@ -26,7 +26,7 @@
 //!
 //! The rooms: `lock` (who works with the store), `index`, `naming` and `names_log` (names), `blob` (reading),
 //! `writer` (adding), `partial` (downloads), `identity` (what need not be read again), `needs` (what a
-//! kit consists of), `remove`, `prune`, `verify`, `usage`, `survey` (a look from outside).
+//! kit consists of), `remove`, `prune`, `verify`, `tocs` (what `verify` looks for in tables of contents), `usage`, `survey` (a look from outside).
 
 mod blob;
 mod error;
@@ -42,6 +42,7 @@ mod remove;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tocs;
 mod usage;
 mod verify;
 mod writer;
@@ -76,6 +77,7 @@ pub use partial::{Claim, LeftPartial, Partial};
 pub use prune::{PrunePlan, PruneReport};
 pub use remove::{Blob, DroppedKit, Left, RemovalPlan, RemovalReport, Selection};
 pub use survey::Survey;
+pub use tocs::WrongToc;
 pub use usage::{KitUsage, Leftover, Problem, Usage};
 pub use verify::{DamagedBlob, MissingBlob, Scope, VerifyReport};
 pub use writer::{Committed, Presence, TempBlob, Trust, Writer};

@@ -29,6 +29,18 @@ pub(super) fn manifest(
 /// Returns all blobs of the kit `descriptor`, each once: the manifest first, then the config, then
 /// the layers, then the table of contents if it is there.
 pub(super) fn of(store: &Store, descriptor: &Descriptor) -> Result<Vec<Descriptor>, Error> {
+    walk(store, descriptor, true)
+}
+
+/// Returns the same without tables of contents: what must be there for the kit to be whole.
+pub(super) fn without_toc(
+    store: &Store,
+    descriptor: &Descriptor,
+) -> Result<Vec<Descriptor>, Error> {
+    walk(store, descriptor, false)
+}
+
+fn walk(store: &Store, descriptor: &Descriptor, with_toc: bool) -> Result<Vec<Descriptor>, Error> {
     let mut needed = Vec::new();
     let mut seen = HashSet::new();
     // Apart from `seen`: a manifest may also be some kit's layer, and must be read all the same.
@@ -53,7 +65,7 @@ pub(super) fn of(store: &Store, descriptor: &Descriptor) -> Result<Vec<Descripto
             // Something else by that digest is no more needed than nothing.
             let toc = toc.filter(|toc| {
                 let found = fs::symlink_metadata(store.blob_path(&toc.digest));
-                found.is_ok_and(|found| found.len() == toc.size)
+                with_toc && found.is_ok_and(|found| found.len() == toc.size)
             });
             let blobs = [next, manifest.config].into_iter().chain(manifest.layers);
             let blobs = blobs.chain(toc);

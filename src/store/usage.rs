@@ -5,7 +5,12 @@ use std::{
     fs,
 };
 
-use crate::{digest::Digest, oci::Descriptor, progress::Progress, reference::Repository};
+use crate::{
+    digest::Digest,
+    oci::{Descriptor, media_type},
+    progress::Progress,
+    reference::Repository,
+};
 
 use super::{Entry, Error, Store, blob, index, needs, partial, prune};
 
@@ -22,6 +27,8 @@ pub struct KitUsage {
     pub unique: u64,
     /// Bytes that others need, too, the same kit in another repository among them.
     pub shared: u64,
+    /// Bytes of its table of contents, if it has one; they are among the others.
+    pub toc: Option<u64>,
     /// Why it cannot be told all that the kit takes.
     pub problem: Option<Problem>,
 }
@@ -198,10 +205,15 @@ fn kit(
         tags: row.tags,
         unique: 0,
         shared: 0,
+        toc: None,
         problem: None,
     };
     let parts = match &needed[&digest] {
-        Ok(blobs) => blobs.iter().map(|blob| blob.digest).collect(),
+        Ok(blobs) => {
+            let toc = blobs.iter().find(|blob| blob.media_type == media_type::TOC);
+            kit.toc = toc.map(|toc| toc.size);
+            blobs.iter().map(|blob| blob.digest).collect()
+        }
         Err(error) => {
             kit.problem = Some(Problem::Unreadable(error.to_string()));
             vec![digest]

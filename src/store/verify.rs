@@ -18,7 +18,8 @@ use crate::{
 };
 
 use super::{
-    Blob, Damage, Entry, Error, Store, blob, index, lock, names_log, needs, partial, prune,
+    Blob, Damage, Entry, Error, Store, WrongToc, blob, index, lock, names_log, needs, partial,
+    prune,
 };
 
 /// How many blobs are hashed at a time: one disk is not read faster by more.
@@ -68,6 +69,10 @@ pub struct VerifyReport {
     pub damaged: Vec<DamagedBlob>,
     /// Blobs that kits need and that are not there.
     pub missing: Vec<MissingBlob>,
+    /// Tables of contents that kits name and that are not there: not wrong, the kits are whole.
+    pub missing_tocs: Vec<MissingBlob>,
+    /// Tables of contents that are not those of their kits, whatever their digests are.
+    pub wrong_tocs: Vec<WrongToc>,
     /// Blobs that no kit needs: not wrong, prune frees them.
     pub stray: Vec<Blob>,
     /// It cannot be told what some kit needs: what seems to be needed by none may be its own.
@@ -89,7 +94,8 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Tells whether every kit is whole and every name known.
     pub fn is_sound(&self) -> bool {
-        self.damaged.is_empty() && self.missing.is_empty() && self.problems.is_empty()
+        let is_whole = self.damaged.is_empty() && self.missing.is_empty();
+        is_whole && self.problems.is_empty() && self.wrong_tocs.is_empty()
     }
 }
 
@@ -159,6 +165,7 @@ impl Store {
         }
         let work: Vec<(Digest, Expected)> = expected.into_iter().collect();
         self.read_all(&work, &mut report, progress)?;
+        self.check_tocs(&entries, &mut report);
         if alone.is_some() {
             for damaged in &report.damaged {
                 self.set_aside(&damaged.digest)?;

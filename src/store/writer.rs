@@ -252,7 +252,7 @@ impl<'a> Writer<'a> {
     /// written once. If a blob of one kit is not there none is named.
     pub fn name_all(&self, kits: &[(Descriptor, Vec<Reference>)]) -> Result<Vec<Change>, Error> {
         for (kit, _) in kits {
-            for needed in needs::of(self.store, kit)? {
+            for needed in needs::without_toc(self.store, kit)? {
                 blob::open(self.store, &needed.digest, needed.size)?;
             }
         }

@@ -77,6 +77,7 @@ mod support; // the sandbox and what tests are built from
 mod surroundings; // disks, clocks, memory, users
 mod tag; // giving names
 mod take; // single files and lists of files, out of a registry
+mod toc; // tables of contents, wherever their kits go
 mod toc_page; // docs/format.md tells enough for a second reader of tables of contents
 mod together; // many processes on one store
 mod unpack; // `kit unpack`

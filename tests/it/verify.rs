@@ -53,6 +53,8 @@ Checked 1 kit, 3 blobs, 2.8 KiB: all is well
   "bytes": 5756,
   "damaged": [],
   "missing": [],
+  "missingTocs": [],
+  "wrongTocs": [],
   "problems": [],
   "repaired": [],
   "namesLost": false,
@@ -106,6 +108,8 @@ hint: packing or loading a kit again heals it; `kit remove` gives it up
     }
   ],
   "missing": [],
+  "missingTocs": [],
+  "wrongTocs": [],
   "problems": [],
   "repaired": [],
   "namesLost": false,

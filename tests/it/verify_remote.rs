@@ -108,6 +108,8 @@ Checked 1 kit, 2 blobs, 832 B: 1 finding
   "bytes": 802624,
   "damaged": [],
   "missing": [],
+  "missingTocs": [],
+  "wrongTocs": [],
   "problems": [],
   "repaired": [],
   "namesLost": false,
@@ -213,6 +215,8 @@ hint: packing or loading a kit again heals it; `kit remove` gives it up
       ]
     }
   ],
+  "missingTocs": [],
+  "wrongTocs": [],
   "problems": [],
   "repaired": [],
   "namesLost": false,

@@ -7,10 +7,12 @@ use crate::{
         escape::escape_lines,
         failure::{Failure, Kind},
         help::examples,
+        human,
         place::PlaceArgs,
         values::reference,
     },
     kitfile::Kitfile,
+    ops::toc,
     reference::Reference,
 };
 
@@ -45,7 +47,15 @@ pub(crate) struct Args {
 /// Prints what was asked for, a text as it is and everything else as YAML.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (_, kit) = args.place.look(&args.reference, "kit info", context)?;
-    print(args, &kit.kitfile, context)
+    print(args, &kit.kitfile, context)?;
+    if let (Format::Table, Some(toc)) = (&args.output.format, toc::descriptor(&kit.stored.manifest))
+    {
+        let size = human::bytes(toc.size);
+        context
+            .ui
+            .status(format_args!("Table of contents: {} ({size})", toc.digest));
+    }
+    Ok(())
 }
 
 fn print(args: &Args, kitfile: &Kitfile, context: &Context) -> Result<(), Failure> {

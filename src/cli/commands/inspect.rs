@@ -14,6 +14,7 @@ use crate::{
     },
     digest::Digest,
     oci::{Manifest, annotation},
+    ops::toc,
     progress::Silent,
     reference::Reference,
     store::Store,
@@ -50,6 +51,15 @@ struct Document<'a> {
     manifest: &'a RawValue,
     references: Vec<String>,
     size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    toc: Option<Toc>,
+}
+
+/// The table of contents that the manifest names.
+#[derive(Serialize)]
+struct Toc {
+    digest: Digest,
+    size: u64,
 }
 
 /// Prints the documents of the kit as they are stored, in our indentation.
@@ -74,6 +84,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             names(&context.store(command)?, descriptor.digest)?
         },
         size: size(manifest),
+        toc: toc::descriptor(manifest).map(|toc| Toc {
+            digest: toc.digest,
+            size: toc.size,
+        }),
     };
     let text = serde_json::to_string(&document).expect("JSON and texts can be written");
     match &args.output.format {

@@ -30,6 +30,7 @@ mod remove;
 mod save;
 mod status;
 mod tag;
+mod toc;
 mod unpack;
 mod verify;
 mod version;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Save(save::Args),
     Status(status::Args),
     Tag(tag::Args),
+    Toc(toc::Args),
     Unpack(unpack::Args),
     Verify(verify::Args),
     Version(version::Args),
@@ -113,6 +115,7 @@ impl Command {
             Self::Save(args) => save::run(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Tag(args) => tag::run(&args, context),
+            Self::Toc(args) => toc::run(&args, context),
             Self::Unpack(args) => unpack::run(&args, context),
             Self::Verify(args) => verify::run(&args, context),
             Self::Version(args) => version::run(&args, context),

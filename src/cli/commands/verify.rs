@@ -19,10 +19,11 @@ use crate::{
     digest::Digest,
     ops::{
         repair::{self, Options},
+        toc,
         transfer::Network,
     },
     reference::Reference,
-    store::{Scope, Store, VerifyReport},
+    store::{MissingBlob, Scope, Store, VerifyReport},
 };
 
 /// Look whether the kits in the store are whole and undamaged
@@ -61,6 +62,8 @@ struct Report<'a> {
     bytes: u64,
     damaged: Vec<DamagedRow<'a>>,
     missing: Vec<MissingRow<'a>>,
+    missing_tocs: Vec<MissingRow<'a>>,
+    wrong_tocs: Vec<LostRow<'a>>,
     problems: &'a [String],
     repaired: &'a [String],
     names_lost: bool,
@@ -79,7 +82,7 @@ struct DamagedRow<'a> {
     kits: &'a [String],
 }
 
-/// A kit of which something could not be fetched.
+/// A kit of which something could not be fetched, or is not what it should be.
 #[derive(Serialize)]
 struct LostRow<'a> {
     kit: &'a str,
@@ -90,6 +93,8 @@ struct LostRow<'a> {
 #[derive(Default)]
 struct Restored {
     blobs: BTreeSet<Digest>,
+    /// Tables of contents that were made again.
+    made: BTreeSet<Digest>,
     /// The kits of which something could not be had, and why.
     failed: Vec<(String, Failure)>,
 }
@@ -98,6 +103,15 @@ struct Restored {
 struct MissingRow<'a> {
     digest: Digest,
     kits: &'a [String],
+}
+
+impl<'a> From<&'a MissingBlob> for MissingRow<'a> {
+    fn from(blob: &'a MissingBlob) -> Self {
+        Self {
+            digest: blob.digest,
+            kits: &blob.kits,
+        }
+    }
 }
 
 /// Verifies and tells what was found.
@@ -119,7 +133,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     })?;
     let restored = if args.repair {
-        restore(args, &references, &found, &store, context)?
+        let mut restored = restore(args, &references, &found, &store, context)?;
+        let lost = |digest: &Digest| !restored.blobs.contains(digest);
+        let damaged = found.damaged.iter().map(|blob| blob.digest);
+        let missing = found.missing_tocs.iter().map(|blob| blob.digest);
+        let open: BTreeSet<_> = damaged.chain(missing).filter(lost).collect();
+        let progress = context.progress();
+        restored.made = toc::remake(&store, &open, &progress)?;
+        restored
     } else {
         Restored::default()
     };
@@ -144,7 +165,8 @@ fn restore(
     context: &Context,
 ) -> Result<Restored, Failure> {
     let damaged = found.damaged.iter().map(|blob| (blob.digest, &blob.kits));
-    let missing = found.missing.iter().map(|blob| (blob.digest, &blob.kits));
+    let missing = found.missing.iter().chain(&found.missing_tocs);
+    let missing = missing.map(|blob| (blob.digest, &blob.kits));
     let needed = damaged.chain(missing).filter(|(_, kits)| !kits.is_empty());
     let broken: BTreeSet<_> = needed.map(|(digest, _)| digest).collect();
     let mut restored = Restored::default();
@@ -197,18 +219,20 @@ fn report<'a>(found: &'a VerifyReport, restored: &'a Restored) -> Report<'a> {
                 kits: &blob.kits,
             })
             .collect(),
-        missing: found
-            .missing
+        missing: found.missing.iter().map(MissingRow::from).collect(),
+        missing_tocs: found.missing_tocs.iter().map(MissingRow::from).collect(),
+        wrong_tocs: found
+            .wrong_tocs
             .iter()
-            .map(|blob| MissingRow {
-                digest: blob.digest,
-                kits: &blob.kits,
+            .map(|wrong| LostRow {
+                kit: &wrong.kit,
+                problem: &wrong.problem,
             })
             .collect(),
         problems: &found.problems,
         repaired: &found.repaired,
         names_lost: found.names_lost,
-        restored: restored.blobs.iter().copied().collect(),
+        restored: restored.blobs.union(&restored.made).copied().collect(),
         unobtainable: restored
             .failed
             .iter()
@@ -245,6 +269,12 @@ fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
             needed_by(&blob.kits)
         ));
     }
+    for wrong in &found.wrong_tocs {
+        lines.push(format!(
+            "wrong table of contents: {}: {}",
+            wrong.kit, wrong.problem
+        ));
+    }
     lines.extend(found.problems.iter().map(|text| format!("problem: {text}")));
     lines.extend(
         found
@@ -252,6 +282,13 @@ fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
             .iter()
             .map(|text| format!("repaired: {text}")),
     );
+    for blob in &found.missing_tocs {
+        lines.push(format!(
+            "no table of contents: {}, {}, whole without it",
+            blob.digest,
+            needed_by(&blob.kits).replace("needed by", "named by")
+        ));
+    }
     for blob in &found.stray {
         let size = human::bytes(blob.size);
         let word = if found.undecidable {
@@ -276,12 +313,15 @@ fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
     }
     let blobs = restored.blobs.iter();
     lines.extend(blobs.map(|digest| format!("fetched again: {digest}")));
+    let blobs = restored.made.iter();
+    lines.extend(blobs.map(|digest| format!("made again: {digest}")));
     for (kit, failure) in &restored.failed {
         lines.push(format!("not to be had: {kit}: {}", failure.message));
     }
     let kits = human::count(found.kits as u64, "kit");
     let blobs = human::count(found.blobs as u64, "blob");
-    let verdict = match found.damaged.len() + found.missing.len() + found.problems.len() {
+    let findings = found.damaged.len() + found.missing.len();
+    let verdict = match findings + found.problems.len() + found.wrong_tocs.len() {
         0 => "all is well".to_owned(),
         findings => human::count(findings as u64, "finding"),
     };
@@ -300,7 +340,7 @@ fn needed_by(kits: &[String]) -> String {
 
 /// Decides how the command ends.
 fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<(), Failure> {
-    let is_lost = |digest| !restored.blobs.contains(digest);
+    let is_lost = |digest| !restored.blobs.contains(digest) && !restored.made.contains(digest);
     let is_damaged = found.damaged.iter().any(|blob| is_lost(&blob.digest));
     let is_missing = found.missing.iter().any(|blob| is_lost(&blob.digest));
     let mut failure = if repair && (is_damaged || found.names_lost) {
@@ -308,7 +348,8 @@ fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<()
             Kind::Lossy,
             "the store was repaired, but something was lost",
         )
-    } else if !is_damaged && !is_missing && found.problems.is_empty() {
+    } else if !is_damaged && !is_missing && found.problems.is_empty() && found.wrong_tocs.is_empty()
+    {
         return Ok(());
     } else {
         Failure::new(Kind::Damaged, "the store is damaged")
@@ -319,6 +360,12 @@ fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<()
         );
     } else if !repair && !found.problems.is_empty() {
         failure = failure.hint("`kit verify --repair` writes a lost index anew");
+    }
+    if let Some(wrong) = found.wrong_tocs.first() {
+        failure = failure.hint(format!(
+            "`kit toc add {}` makes a kit that has the right one",
+            wrong.kit
+        ));
     }
     // What would help to reach a registry.
     for (_, failed) in &restored.failed {

@@ -45,6 +45,7 @@ const TYPED: &[&str] = &[
     "reuse",
     "exit-code",
     "folders",
+    "entries",
     "files",
     "history --limit",
     "no-trunc",

@@ -5,14 +5,19 @@
 //! comes is not it, that is said and the operation goes on as if there had never been one; only a
 //! network that is lost, and the user, end it.
 
+mod add;
 mod chunks;
+mod make;
 mod parts;
+mod remake;
 
 use std::{io, ops::Range};
 
 pub use self::{
+    add::{Added, add},
     chunks::{Fetched, TakeChunk},
     parts::{GAP, Parts, TakeBytes, coalesce},
+    remake::remake,
 };
 
 use super::Error;
@@ -21,7 +26,7 @@ use crate::{
     platform,
     progress::Progress,
     registry::{self, Repository},
-    store::Store,
+    store::{self, Store},
     toc::{self, Root, Table, TocRef},
 };
 
@@ -300,4 +305,64 @@ pub(super) fn or_none<T>(
 pub fn descriptor(manifest: &Manifest) -> Option<Descriptor> {
     let toc = TocRef::of(manifest).ok().flatten();
     toc.map(|toc| toc.descriptor())
+}
+
+/// Returns the descriptor of the table of contents that `manifest` names if the store has it, and
+/// has it right. What is said otherwise is that the kit `name` goes without.
+pub(super) fn here(
+    store: &Store,
+    name: &dyn std::fmt::Display,
+    manifest: &Manifest,
+    progress: &dyn Progress,
+) -> Option<Descriptor> {
+    let toc = descriptor(manifest)?;
+    let content = store.verified_blob(&toc.digest, toc.size);
+    let checked = content.and_then(|content| {
+        content.finish().map_err(|source| store::Error::Io {
+            action: "read",
+            path: store.blob_path(&toc.digest),
+            source,
+        })
+    });
+    match checked {
+        Ok(()) => return Some(toc),
+        Err(store::Error::Missing { .. }) => progress.detail(&format!(
+            "the table of contents of {name} is not in the store: the kit goes without it"
+        )),
+        Err(_) => progress.warn(&format!(
+            "the table of contents of {name} is damaged, and the kit goes without it: `kit verify --repair` mends that"
+        )),
+    }
+    None
+}
+
+/// Says that the table of contents of the kit `name` could not be had, where it was only asked for
+/// because the kit names one. That the network is lost, or that the user wants to stop, is an error.
+pub(super) fn optional<T>(
+    came: Result<T, Error>,
+    name: &dyn std::fmt::Display,
+    progress: &dyn Progress,
+) -> Result<Option<T>, Error> {
+    match came {
+        Ok(came) => Ok(Some(came)),
+        Err(Error::Registry(registry::Error::NoBlob { .. }) | Error::MissingSource { .. }) => {
+            progress.status(&format!(
+                "The table of contents of {name} is not there: the kit is whole without it"
+            ));
+            Ok(None)
+        }
+        Err(error @ (Error::WrongBlob { .. } | Error::DamagedSource { .. })) => {
+            progress.warn(&format!(
+                "the table of contents of {name} is left out, and the kit is whole without it: {error}"
+            ));
+            Ok(None)
+        }
+        Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => {
+            progress.warn(&format!(
+                "the table of contents of {name} is left out, and the kit is whole without it: {error}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

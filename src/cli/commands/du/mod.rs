@@ -76,6 +76,8 @@ struct Row<'a> {
     unique: u64,
     shared: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    toc: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
@@ -157,6 +159,7 @@ fn report(usage: &Usage, remote: Vec<far::Kit>) -> Report<'_> {
                 tags: &kit.tags,
                 unique: kit.unique,
                 shared: kit.shared,
+                toc: kit.toc,
                 problem: kit.problem.as_ref().map(text),
             })
             .collect(),
@@ -204,6 +207,14 @@ fn summary(usage: &Usage, is_choice: bool) -> Vec<String> {
     let blobs = human::count(usage.blobs.files as u64, "blob");
     let total = human::bytes(usage.total());
     lines.push(format!("Total: {total} in {blobs}"));
+    let tocs: Vec<u64> = usage.kits.iter().filter_map(|kit| kit.toc).collect();
+    if !tocs.is_empty() {
+        lines.push(format!(
+            "Tables of contents of {}: {}",
+            human::count(tocs.len() as u64, "kit"),
+            human::bytes(tocs.iter().sum())
+        ));
+    }
     match usage.prunable() {
         Some(0) => {}
         Some(bytes) => lines.push(format!("`kit prune` frees: {}", human::bytes(bytes))),
