@@ -43,10 +43,12 @@ struct Files {
     diff_ids: Vec<Digest>,
 }
 
-/// Returns the kit with this manifest as an image. The same kit always is the same image.
-pub fn wrap(manifest: &Manifest, bytes: &str) -> Image {
+/// Returns the kit with this manifest as an image, with its table of contents if that is there. The
+/// same kit always is the same image.
+pub fn wrap(manifest: &Manifest, bytes: &str, toc: Option<&Descriptor>) -> Image {
     let layers: Vec<Descriptor> = manifest
         .blobs()
+        .chain(toc)
         .map(|blob| {
             let compression = ["+gzip", "+zstd"]
                 .into_iter()
@@ -128,7 +130,7 @@ mod tests {
     fn a_kit_comes_out_as_it_went_in() {
         let kit = kit();
         let bytes = String::from_utf8(kit.to_bytes()).unwrap();
-        let image = wrap(&kit, &bytes);
+        let image = wrap(&kit, &bytes, None);
         let read = Manifest::parse(&image.bytes).unwrap();
         assert_eq!(read.artifact_type, None);
         assert_eq!(read.config, image.config_descriptor);
@@ -146,13 +148,13 @@ mod tests {
 
     #[test]
     fn what_is_no_kit_in_an_image_stays_what_it_is() {
-        let mut image = Manifest::parse(&wrap(&kit(), "{}").bytes).unwrap();
+        let mut image = Manifest::parse(&wrap(&kit(), "{}", None).bytes).unwrap();
         assert!(unwrap(&image).is_err(), "no manifest");
         image.annotations.clear();
         assert!(unwrap(&image).unwrap().is_none());
         assert!(unwrap(&kit()).unwrap().is_none());
         let bytes = String::from_utf8(kit().to_bytes()).unwrap();
-        let mut image = Manifest::parse(&wrap(&kit(), &bytes).bytes).unwrap();
+        let mut image = Manifest::parse(&wrap(&kit(), &bytes, None).bytes).unwrap();
         image.layers.pop();
         assert!(matches!(unwrap(&image), Err(Error::NotInImage { .. })));
     }

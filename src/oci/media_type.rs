@@ -18,7 +18,9 @@ pub const MODELPACK_ARTIFACT: &str = "application/vnd.cncf.model.manifest.v1+jso
 pub const MODELPACK_CONFIG_FORMER: &str = "application/vnd.cnai.model.config.v1+json";
 /// The artifact type of a `ModelPack` under its former name, read only.
 pub const MODELPACK_ARTIFACT_FORMER: &str = "application/vnd.cnai.model.manifest.v1+json";
-/// A table of contents.
+/// The config of artifacts that have nothing to say in it: an empty object.
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// A table of contents, and the artifact that keeps it alive in a registry.
 pub const TOC: &str = "application/vnd.modelkit.toc.v1";
 
 /// Which specification a kit follows.

@@ -163,6 +163,18 @@ impl Repository {
         refusal(response, None).await
     }
 
+    /// Asks whether a blob is there, for who wants to read it.
+    pub async fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        let path = format!("blobs/{}", blob.digest);
+        let make = |url| Request::head(url);
+        let response = self.request(Action::Pull, &path, &make).await?;
+        match response.status() {
+            200 => Ok(true),
+            429 | 500..=599 => Err(self.unexpected(response).await),
+            _ => Ok(false),
+        }
+    }
+
     /// Fetches a blob that is held in memory, checked.
     pub async fn document(&self, blob: &Descriptor, limit: usize) -> Result<Vec<u8>, Error> {
         if usize::try_from(blob.size).map_or(true, |size| size > limit) {

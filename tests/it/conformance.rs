@@ -148,6 +148,8 @@ fn content_management_deletes_tags_by_name_and_kits_by_digest() {
             "GET /v2/team/net/tags/list?n=1000&last=2.0",
             "HEAD /v2/team/net/manifests/1.0",
             "HEAD /v2/team/net/manifests/2.0",
+            // Whether it has a table of contents, which goes with it.
+            "GET /v2/team/net/manifests/DIGEST",
             "DELETE /v2/team/net/manifests/DIGEST",
         ]
     );

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::source::Source;
 use crate::{
     digest::Digest,
-    oci::{Contents, Descriptor},
-    ops::Error,
+    oci::{Contents, Descriptor, Family, Manifest, media_type},
+    ops::{Error, toc},
+    progress::Progress,
     registry::{self, Raw},
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Node {
     pub(super) contents: Contents,
     /// A name of its own that it has beside the kit's.
     pub(super) tag: Option<String>,
+    /// Its table of contents, which counts among its layers; only if the source has it.
+    pub(super) toc: Option<Descriptor>,
     /// Whether it belongs to what refers to the manifest, and not to the manifest itself.
     pub(super) is_referrer: bool,
 }
@@ -52,15 +55,17 @@ impl Node {
 /// Finds manifests, each one after those that it names.
 pub(super) struct Graph<'s> {
     source: &'s Source<'s>,
-    pub(super) nodes: Vec<Node>,
+    progress: &'s dyn Progress,
+    nodes: Vec<Node>,
     seen: HashSet<Digest>,
     bytes: u64,
 }
 
 impl<'s> Graph<'s> {
-    pub(super) fn new(source: &'s Source<'s>) -> Self {
+    pub(super) fn new(source: &'s Source<'s>, progress: &'s dyn Progress) -> Self {
         Self {
             source,
+            progress,
             nodes: Vec::new(),
             seen: HashSet::new(),
             bytes: 0,
@@ -93,7 +98,7 @@ impl<'s> Graph<'s> {
                 reference: self.source.name(),
             });
         }
-        let contents =
+        let mut contents =
             Contents::parse(&raw.bytes).map_err(|source| registry::Error::BadManifest {
                 registry: self.source.name(),
                 name: raw.descriptor.digest.to_string(),
@@ -106,13 +111,48 @@ impl<'s> Graph<'s> {
             let child = self.source.manifest(manifest)?;
             self.nested(child, None, is_referrer, depth + 1)?;
         }
+        let toc = self.toc(&raw)?;
+        contents.layers.extend(toc.clone());
         self.nodes.push(Node {
             raw,
             contents,
             tag,
+            toc,
             is_referrer,
         });
         Ok(true)
+    }
+
+    /// Returns the table of contents that a manifest names, if it is that of a kit and the source
+    /// has it.
+    fn toc(&self, raw: &Raw) -> Result<Option<Descriptor>, Error> {
+        let manifest = Manifest::parse(&raw.bytes).ok();
+        let kit = manifest.filter(|it| Family::of_config(&it.config.media_type).is_some());
+        let Some(toc) = kit.and_then(|kit| toc::descriptor(&kit)) else {
+            return Ok(None);
+        };
+        if self.source.has(&toc)? {
+            return Ok(Some(toc));
+        }
+        self.progress.status(&format!(
+            "The table of contents of {} is not there: the kit is whole without it",
+            raw.descriptor.digest
+        ));
+        Ok(None)
+    }
+
+    /// Takes away what keeps the tables of contents alive where they are: whoever gets them makes
+    /// that anew. Returns all else that was found.
+    pub(super) fn finish(self) -> Vec<Node> {
+        let known = self.seen;
+        let mut nodes = self.nodes;
+        nodes.retain(|node| {
+            let contents = &node.contents;
+            let about = contents.subject.as_ref().map(|it| it.digest);
+            let is_keeper = contents.artifact_type.as_deref() == Some(media_type::TOC);
+            !(is_keeper && about.is_some_and(|about| known.contains(&about)))
+        });
+        nodes
     }
 
     /// Adds what refers to what is there, and what refers to that.

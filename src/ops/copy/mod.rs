@@ -14,6 +14,7 @@ use super::{
     Error,
     pull::Registries,
     push::{self, Elsewhere, Giver, Outgoing},
+    toc::{self, Keep},
     transfer::Network,
 };
 use crate::{
@@ -116,12 +117,12 @@ pub fn run(
             actual: digest,
         });
     }
-    let mut graph = Graph::new(&source);
+    let mut graph = Graph::new(&source, progress);
     graph.add(root, None, false)?;
     if options.with_referrers {
         graph.add_referrers()?;
     }
-    let nodes = graph.nodes;
+    let nodes = graph.finish();
     let root = nodes.iter().find(|node| node.digest() == digest);
     let descriptor = root.map(|root| root.raw.descriptor.clone());
     let moved = if let Some(Place::Layout { path, name }) = options.targets.first() {
@@ -149,6 +150,7 @@ pub fn run(
             source: &source,
             giver: Giver::new(network, registries, options.push.clone(), progress),
             moved: Moved::default(),
+            progress,
         };
         let targets = options.targets.iter().filter_map(|target| match target {
             Place::Registry(reference) => Some(reference.clone()),
@@ -173,6 +175,7 @@ struct IntoRegistry<'c> {
     source: &'c Source<'c>,
     giver: Giver<'c>,
     moved: Moved,
+    progress: &'c dyn Progress,
 }
 
 impl IntoRegistry<'_> {
@@ -206,6 +209,20 @@ impl IntoRegistry<'_> {
             self.give(node, targets, from.as_deref())?;
         }
         self.moved.was_there = was_there;
+        let source = self.source;
+        for node in nodes {
+            let Some(toc) = &node.toc else {
+                continue;
+            };
+            let keep = Keep {
+                target: first,
+                kit: &node.raw.descriptor,
+                toc,
+                content: &|blob| Ok(source.supply(blob)),
+            };
+            let kept = toc::keep(&mut self.giver, &keep, self.progress);
+            kept.map_err(|error| why(error, source))?;
+        }
         self.list_referrers(nodes, first)
     }
 

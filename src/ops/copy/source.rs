@@ -192,6 +192,18 @@ impl<'n> Source<'n> {
         }
     }
 
+    /// Tells whether a blob is there.
+    pub(super) fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        match self {
+            Self::Registry { repository, .. } => self.wait(repository.has(blob)),
+            Self::Layout { layout, .. } => match layout.open(blob) {
+                Ok(_) => Ok(true),
+                Err(Error::MissingSource { .. } | Error::DamagedSource { .. }) => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
     /// Lists what names `subject` as its subject.
     pub(super) fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         if let Self::Registry { repository, .. } = self

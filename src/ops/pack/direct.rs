@@ -15,11 +15,12 @@ use crate::{
     cache::Cache,
     oci::{Descriptor, compat, media_type},
     ops::{
-        Error,
+        self, Error,
         pull::Registries,
         push::{self, Outgoing, Pushed, Pusher},
         reuse::Reuse,
         supply::Flow,
+        toc::Keep,
         transfer::Network,
     },
     progress::Progress,
@@ -83,7 +84,7 @@ pub fn send(
     let manifest = Descriptor::of(media_type::MANIFEST, &bytes);
     let image = way.options.compat.then(|| {
         let text = std::str::from_utf8(&bytes).expect("a manifest that was written here is text");
-        compat::wrap(&document, text)
+        compat::wrap(&document, text, toc.as_ref().map(|(toc, _)| toc))
     });
     let at_once = way.options.concurrency.min(layers.len()).max(1);
     let threads = (options.threads / at_once).max(1);
@@ -153,10 +154,20 @@ pub fn send(
             },
         };
         let outcome = way_out.giver.give(&outgoing, &targets);
+        let outcome = outcome.map_err(|error| changed(error, &layers))?;
+        if let (Some((toc, _)), None) = (&toc, &image) {
+            let keep = Keep {
+                target: &targets[0],
+                kit: &manifest,
+                toc,
+                content: &|blob| Ok(supply(blob)),
+            };
+            ops::toc::keep(&mut way_out.giver, &keep, progress)?;
+        }
         pushed.push(Pushed {
             digest: manifest.digest,
             image: image.as_ref().map(|image| image.descriptor.digest),
-            ..outcome.map_err(|error| changed(error, &layers))?
+            ..outcome
         });
     }
     Ok(Sent {

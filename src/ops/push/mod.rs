@@ -6,13 +6,21 @@ mod parents;
 
 use std::sync::Arc;
 
-pub(super) use give::{Elsewhere, Giver, Outgoing};
+pub(super) use give::{Contents, Elsewhere, Giver, Outgoing};
 
-use super::{Error, pull::Registries, transfer::Network};
+use super::{
+    Error,
+    pull::Registries,
+    toc::{self, Keep},
+    transfer::Network,
+};
 use crate::{
     cache::Places,
     digest::Digest,
-    oci::compat::{self, Image},
+    oci::{
+        Descriptor,
+        compat::{self, Image},
+    },
     progress::Progress,
     reference::{self, Reference},
     registry::UploadOptions,
@@ -125,7 +133,9 @@ impl<'p> Pusher<'p> {
         let descriptor = self.store.resolve(&kit.source, self.progress)?.descriptor;
         let stored = self.store.manifest(&descriptor)?;
         let (store, progress) = (self.store, self.progress);
-        let image = image(&stored).filter(|_| self.compat);
+        let toc = toc::here(store, &kit.source, &stored.manifest, progress);
+        let image = image(&stored, toc.as_ref()).filter(|_| self.compat);
+        let layers: Vec<Descriptor> = stored.manifest.layers.iter().chain(&toc).cloned().collect();
         // What the registry knows as the manifest.
         let (manifest, bytes) = match &image {
             Some(image) => (&image.descriptor, &image.bytes),
@@ -139,7 +149,7 @@ impl<'p> Pusher<'p> {
             label: "Pushing",
             manifest,
             bytes,
-            layers: &stored.manifest.layers,
+            layers: &layers,
             configs,
             content: &|blob| {
                 let image = image.as_ref();
@@ -155,6 +165,15 @@ impl<'p> Pusher<'p> {
             },
         };
         let given = self.giver.give(&outgoing, &kit.targets).map_err(damage)?;
+        if let (Some(toc), Some(target), None) = (&toc, kit.targets.first(), &image) {
+            let keep = Keep {
+                target,
+                kit: &descriptor,
+                toc,
+                content: &|blob| Ok(Arc::new(store.open_blob(&blob.digest, blob.size)?)),
+            };
+            toc::keep(&mut self.giver, &keep, progress).map_err(damage)?;
+        }
         Ok(Pushed {
             digest: descriptor.digest,
             image: image.as_ref().map(|image| image.descriptor.digest),
@@ -164,9 +183,9 @@ impl<'p> Pusher<'p> {
 }
 
 /// Returns a kit in the form of an image. None for what is not text, which no kit's manifest is.
-fn image(stored: &StoredManifest) -> Option<Image> {
+fn image(stored: &StoredManifest, toc: Option<&Descriptor>) -> Option<Image> {
     let text = std::str::from_utf8(&stored.bytes).ok()?;
-    Some(compat::wrap(&stored.manifest, text))
+    Some(compat::wrap(&stored.manifest, text, toc))
 }
 
 /// Returns damage that was found on the way as what it is: the store's.

@@ -5,7 +5,7 @@ use crate::{
     digest::Digest,
     kitfile::Kitfile,
     oci::Descriptor,
-    ops::{Error, chain, kit},
+    ops::{Error, chain, kit, toc},
     reference::{self, Reference},
     store,
 };
@@ -99,7 +99,10 @@ impl Pusher<'_> {
             return Ok(true);
         }
         let stored = self.store.manifest(here)?;
-        Ok(image(&stored).is_some_and(|image| image.descriptor.digest == there))
+        // Whether it was pushed with a table of contents is not known.
+        let toc = toc::descriptor(&stored.manifest);
+        let is_it = |toc| image(&stored, toc).is_some_and(|it| it.descriptor.digest == there);
+        Ok(is_it(None) || is_it(toc.as_ref()))
     }
 
     /// Looks for a parent in a registry of its own, if there is a login for that.

@@ -10,6 +10,7 @@ use crate::{
     ops::{
         Error,
         list::{ListedKit, ProblemKind, Summary, size},
+        toc::is_toc_tag,
     },
     reference::Reference,
     registry::{self, Repository, each},
@@ -46,6 +47,7 @@ pub async fn run(
     let references: Vec<_> = tags
         .names
         .iter()
+        .filter(|tag| !is_toc_tag(tag))
         .filter_map(|tag| wanted.with_tag(tag).ok())
         .collect();
     let look = |reference| examine(repository, reference, filter, false);

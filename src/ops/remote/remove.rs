@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::name;
 use crate::{
     digest::Digest,
-    ops::Error,
+    ops::{Error, toc},
     reference::Reference,
     registry::{self, Deletion, Repository, each},
 };
@@ -48,6 +48,15 @@ pub enum Outcome {
     WholeOnly(OtherTags),
 }
 
+/// What was done.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// What became of what was to be removed.
+    pub outcome: Outcome,
+    /// Manifests that keep its table of contents, which the registry did not remove with it.
+    pub left: Vec<Digest>,
+}
+
 /// Tells what removing `reference` from `repository` would do: with `is_whole`, or by a digest, the
 /// kit goes with all its tags. Changes nothing.
 pub async fn plan(
@@ -79,13 +88,64 @@ pub async fn plan(
 }
 
 /// Does what was planned.
-pub async fn run(repository: &Repository, plan: &Plan, at_once: usize) -> Result<Outcome, Error> {
+pub async fn run(repository: &Repository, plan: &Plan, at_once: usize) -> Result<Done, Error> {
     let target = if plan.is_whole {
         plan.digest.to_string()
     } else {
         name(&plan.reference)
     };
-    match repository.delete_manifest(&target).await? {
+    let mut kept = if plan.is_whole {
+        kept(repository, plan).await
+    } else {
+        Vec::new()
+    };
+    let outcome = delete(repository, plan, &target, at_once).await?;
+    let is_gone = plan.is_whole && matches!(outcome, Outcome::Removed)
+        || matches!(outcome, Outcome::RemovedWhole);
+    if let Outcome::RemovedWhole = outcome {
+        // Nobody could know before; and now nobody can read the manifest.
+        let head = repository.head_manifest(&toc::toc_tag(&plan.digest)).await;
+        kept.extend(head.ok().flatten().map(|head| head.digest));
+    }
+    let mut left = Vec::new();
+    for digest in kept.into_iter().filter(|_| is_gone) {
+        match repository.delete_manifest(&digest.to_string()).await {
+            Ok(Deletion::Done) => {}
+            // The kit is gone all the same.
+            Ok(Deletion::Unsupported(_)) | Err(_) => left.push(digest),
+        }
+    }
+    Ok(Done { outcome, left })
+}
+
+/// Returns the manifests that keep the table of contents of what is to be removed.
+async fn kept(repository: &Repository, plan: &Plan) -> Vec<Digest> {
+    let mut found = Vec::new();
+    // What cannot be read, or is no kit, has none.
+    let Ok(fetched) = repository.manifest(&plan.digest.to_string()).await else {
+        return found;
+    };
+    let Some(toc) = toc::descriptor(&fetched.manifest) else {
+        return found;
+    };
+    let (artifact, _) = toc::artifact(&fetched.descriptor, &toc);
+    for name in [toc::toc_tag(&plan.digest), artifact.digest.to_string()] {
+        if let Ok(Some(head)) = repository.head_manifest(&name).await
+            && !found.contains(&head.digest)
+        {
+            found.push(head.digest);
+        }
+    }
+    found
+}
+
+async fn delete(
+    repository: &Repository,
+    plan: &Plan,
+    target: &str,
+    at_once: usize,
+) -> Result<Outcome, Error> {
+    match repository.delete_manifest(target).await? {
         Deletion::Done if plan.is_whole => Ok(Outcome::Removed),
         // Some registries take what the tag names, or what has no tag any more. That they do not
         // say is no reason to say that it failed.

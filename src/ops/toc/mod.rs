@@ -7,6 +7,7 @@
 
 mod add;
 mod chunks;
+mod keep;
 mod make;
 mod parts;
 mod remake;
@@ -19,6 +20,7 @@ pub use self::{
     parts::{GAP, Parts, TakeBytes, coalesce},
     remake::remake,
 };
+pub(super) use keep::{Keep, artifact, is_toc_tag, keep, toc_tag};
 
 use super::Error;
 use crate::{

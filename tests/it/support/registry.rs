@@ -105,6 +105,24 @@ impl RealRegistry {
         fs::remove_dir_all(self.path(&blob)).unwrap();
     }
 
+    /// Deletes what no manifest with a tag needs, as whoever runs a registry does.
+    pub(crate) fn clean_up(&self) {
+        let cleaned = Command::new("docker-registry")
+            .args(["garbage-collect", "-m"])
+            .arg(self.path("config.yml"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&cleaned.stderr);
+        assert!(cleaned.status.success(), "garbage-collect: {said}");
+    }
+
+    /// Tells whether a blob is there.
+    pub(crate) fn has(&self, digest: &str) -> bool {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blob = format!("data/docker/registry/v2/blobs/sha256/{}/{hex}", &hex[..2]);
+        self.path(&blob).exists()
+    }
+
     /// Returns a file beside the registry: `ca.pem`, `client.pem`, `client.key`, `log`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -1,6 +1,7 @@
 //! `kit toc`, and tables of contents wherever their kits go.
 
 mod local;
+mod registries;
 
 use serde_json::Value;
 

@@ -142,7 +142,17 @@ fn execute(
     let mut done = Vec::new();
     for plan in std::mem::take(&mut work.plans) {
         let removing = remove::run(&work.repository, &plan, AT_ONCE);
-        match network.wait(progress, removing) {
+        let removed = network.wait(progress, removing).map(|done| {
+            for digest in done.left {
+                progress.warn(&format!(
+                    "{} did not remove {digest}, which keeps the table of contents of {}",
+                    work.repository.registry().name(),
+                    plan.reference
+                ));
+            }
+            done.outcome
+        });
+        match removed {
             Ok(Outcome::Removed) => done.push(plan),
             Ok(Outcome::RemovedWhole) => {
                 progress.warn(&format!(

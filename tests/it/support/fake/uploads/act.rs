@@ -24,6 +24,33 @@ impl Held {
         self.asked.push(asked);
     }
 
+    /// Lists what is about a manifest.
+    fn referrers(&self, repository: &str, subject: &str) -> Answer {
+        let mut listed = Vec::new();
+        for ((within, name), bytes) in &self.manifests {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            if within == repository
+                && *name == Digest::of(bytes).to_string()
+                && document["subject"]["digest"] == subject
+            {
+                listed.push(serde_json::json!({
+                    "mediaType": document["mediaType"],
+                    "artifactType": document["artifactType"],
+                    "digest": name,
+                    "size": bytes.len(),
+                }));
+            }
+        }
+        let index = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": listed,
+        });
+        answer(200)
+            .header("Content-Type", "application/vnd.oci.image.index.v1+json")
+            .body(&index.to_string())
+    }
+
     pub(super) fn act(&mut self, asked: &Asked, body: Vec<u8>, habits: &Habits) -> Answer {
         let rest = asked
             .path
@@ -41,6 +68,11 @@ impl Held {
                 Some(blob) => answer(200).header("Content-Length", blob.len()),
                 None => error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             };
+        }
+        if let Some((repository, digest)) = rest.split_once("/referrers/")
+            && habits.referrers
+        {
+            return self.referrers(repository, digest);
         }
         let Some((repository, name)) = rest.split_once("/manifests/") else {
             return error(404, "NAME_UNKNOWN", "no such place");

@@ -76,6 +76,8 @@ pub(crate) struct Habits {
     pub(crate) says_digest: Option<String>,
     /// The media types that manifests may name, if not all.
     pub(crate) types: Option<&'static [&'static str]>,
+    /// Whether it lists what refers to a manifest.
+    pub(crate) referrers: bool,
     /// What else happens: for a request, and how many of its method there were before.
     pub(crate) trouble: Box<Decide>,
 }
@@ -99,6 +101,7 @@ impl Default for Habits {
             final_location: true,
             says_digest: None,
             types: None,
+            referrers: false,
             trouble: Box::new(|_, _| None),
         }
     }
@@ -297,6 +300,24 @@ impl Uploads {
     pub(crate) fn digest(&self, repository: &str, tag: &str) -> String {
         let held = self.held.lock().unwrap();
         Digest::of(&held.manifests[&(repository.to_owned(), tag.to_owned())]).to_string()
+    }
+
+    /// Returns the names and digests of all manifests that are about another one.
+    pub(crate) fn about(&self, repository: &str) -> Vec<(String, serde_json::Value)> {
+        let held = self.held.lock().unwrap();
+        let all = held.manifests.iter().filter(|(key, _)| key.0 == repository);
+        let all = all.map(|(key, bytes)| {
+            let document: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            (key.1.clone(), document)
+        });
+        all.filter(|(_, it)| it.get("subject").is_some()).collect()
+    }
+
+    /// Tells whether there is a blob.
+    pub(crate) fn has_blob(&self, repository: &str, digest: &str) -> bool {
+        let held = self.held.lock().unwrap();
+        held.blobs
+            .contains_key(&(repository.to_owned(), digest.to_owned()))
     }
 
     /// Tells whether there is any manifest of this name.
