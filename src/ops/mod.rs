@@ -19,6 +19,7 @@ mod modelpack;
 pub mod pack;
 pub mod pull;
 pub mod push;
+mod referrers;
 pub mod remote;
 pub mod repair;
 mod reuse;

@@ -14,20 +14,17 @@ use super::{
     Error,
     pull::Registries,
     push::{self, Elsewhere, Giver, Outgoing},
+    referrers,
     toc::{self, Keep},
     transfer::Network,
 };
 use crate::{
-    digest::Digest,
-    limits::Limits,
-    oci::{Descriptor, Index},
-    progress::Progress,
-    reference::Reference,
-    registry::{self, Raw},
+    digest::Digest, limits::Limits, oci::Descriptor, progress::Progress, reference::Reference,
+    registry,
 };
 use graph::{Graph, Node};
 use layout::Target;
-use source::{Source, fallback_tag};
+use source::Source;
 
 /// Where something is copied from or to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -287,35 +284,12 @@ impl IntoRegistry<'_> {
             if self.giver.wait(repository.referrers(&subject))?.is_some() {
                 continue;
             }
-            let tag = fallback_tag(&subject);
-            let known = match self.giver.wait(repository.raw_manifest(&tag)) {
-                Ok(Raw { bytes, .. }) => Some(bytes),
-                Err(Error::Registry(registry::Error::NoManifest { .. })) => None,
-                Err(error) => return Err(error),
-            };
-            let bad = |source| registry::Error::BadManifest {
-                registry: repository.registry().name().to_owned(),
-                name: tag.clone(),
-                source: Box::new(source),
-            };
-            let mut index = match &known {
-                Some(bytes) => Index::parse(bytes).map_err(bad)?,
-                None => Index::default(),
-            };
             let about = |node: &&Node| {
                 let its = node.contents.subject.as_ref();
                 its.is_some_and(|its| its.digest == subject)
             };
-            for node in nodes.iter().filter(about) {
-                if !index.manifests.iter().any(|it| it.digest == node.digest()) {
-                    index.manifests.push(node.described());
-                }
-            }
-            let bytes = index.to_bytes();
-            if known.as_ref() != Some(&bytes) {
-                let descriptor = Descriptor::of(crate::oci::media_type::INDEX, &bytes);
-                self.giver.wait(uploader.name(&tag, &descriptor, &bytes))?;
-            }
+            let described = nodes.iter().filter(about).map(Node::described);
+            referrers::list(&self.giver, &uploader, &subject, described.collect())?;
         }
         Ok(())
     }

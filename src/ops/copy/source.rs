@@ -16,6 +16,7 @@ use crate::{
         Error,
         load::{self, is_called},
         pull::Registries,
+        referrers::fallback_tag,
         supply::{Content, Flow},
         transfer::Network,
     },
@@ -272,9 +273,4 @@ impl<'n> Source<'n> {
 
 fn has_name(descriptor: &Descriptor) -> bool {
     descriptor.annotations.contains_key(annotation::REF_NAME)
-}
-
-/// Returns the tag that leads to what refers to a manifest where registries keep no lists.
-pub(super) fn fallback_tag(digest: &Digest) -> String {
-    format!("sha256-{}", digest.hex())
 }

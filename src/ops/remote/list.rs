@@ -10,6 +10,7 @@ use crate::{
     ops::{
         Error,
         list::{ListedKit, ProblemKind, Summary, size},
+        referrers::is_fallback_tag,
         toc::is_toc_tag,
     },
     reference::Reference,
@@ -47,7 +48,7 @@ pub async fn run(
     let references: Vec<_> = tags
         .names
         .iter()
-        .filter(|tag| !is_toc_tag(tag))
+        .filter(|tag| !is_toc_tag(tag) && !is_fallback_tag(tag))
         .filter_map(|tag| wanted.with_tag(tag).ok())
         .collect();
     let look = |reference| examine(repository, reference, filter, false);

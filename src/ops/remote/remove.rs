@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::name;
 use crate::{
     digest::Digest,
-    ops::{Error, toc},
+    oci::Index,
+    ops::{Error, referrers::fallback_tag, toc},
     reference::Reference,
     registry::{self, Deletion, Repository, each},
 };
@@ -106,6 +107,7 @@ pub async fn run(repository: &Repository, plan: &Plan, at_once: usize) -> Result
         // Nobody could know before; and now nobody can read the manifest.
         let head = repository.head_manifest(&toc::toc_tag(&plan.digest)).await;
         kept.extend(head.ok().flatten().map(|head| head.digest));
+        kept.extend(only_lists(repository, &plan.digest, &kept).await);
     }
     let mut left = Vec::new();
     for digest in kept.into_iter().filter(|_| is_gone) {
@@ -136,7 +138,19 @@ async fn kept(repository: &Repository, plan: &Plan) -> Vec<Digest> {
             found.push(head.digest);
         }
     }
+    found.extend(only_lists(repository, &plan.digest, &found).await);
     found
+}
+
+/// Returns the list of what refers to a kit, if there is one under a tag and it names nothing but
+/// `kept`.
+async fn only_lists(repository: &Repository, kit: &Digest, kept: &[Digest]) -> Option<Digest> {
+    let raw = repository.raw_manifest(&fallback_tag(kit)).await.ok()?;
+    let index = Index::parse(&raw.bytes).ok()?;
+    let mut listed = index.manifests.iter();
+    listed
+        .all(|it| kept.contains(&it.digest))
+        .then(|| Digest::of(&raw.bytes))
 }
 
 async fn delete(

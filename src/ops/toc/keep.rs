@@ -2,7 +2,8 @@
 //!
 //! A registry that cleans up deletes blobs that no manifest lists. So the table of contents has a
 //! manifest of its own, an artifact whose subject is the kit. Where registries list what refers to a
-//! manifest they keep it with that; elsewhere it has a tag that is made of the kit's digest.
+//! manifest they keep it with that; elsewhere it has a tag that is made of the kit's digest, beside
+//! the list that the specification wants, which alone would not keep it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,6 +13,7 @@ use crate::{
     ops::{
         Error,
         push::{Contents, Elsewhere, Giver, Outgoing},
+        referrers,
     },
     progress::Progress,
     reference::Reference,
@@ -96,6 +98,7 @@ fn give(giver: &mut Giver<'_>, keep: &Keep<'_>) -> Result<(), Error> {
         Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => None,
         listed => listed?,
     };
+    let is_listed = listed.is_some();
     let name = match listed {
         Some(listed) if listed.iter().any(|it| it.digest == manifest.digest) => return Ok(()),
         Some(_) => keep.target.with_digest(manifest.digest),
@@ -126,7 +129,13 @@ fn give(giver: &mut Giver<'_>, keep: &Keep<'_>) -> Result<(), Error> {
         },
         elsewhere: &|| Ok(Elsewhere::new()),
     };
-    giver.give(&outgoing, &[name]).map(drop)
+    giver.give(&outgoing, &[name])?;
+    if is_listed {
+        return Ok(());
+    }
+    let mut described = Descriptor::new(&manifest.media_type, manifest.digest, manifest.size);
+    described.artifact_type = Some(media_type::TOC.to_owned());
+    referrers::list(giver, &uploader, &keep.kit.digest, vec![described])
 }
 
 #[cfg(test)]

@@ -295,7 +295,9 @@ pub(super) fn or_none<T>(
     match came {
         Ok(came) => Ok(Some(came)),
         Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => {
-            progress.detail(&format!("there is no table of contents: {error}"));
+            progress.detail(&format!(
+                "there is no table of contents, and the kit is whole without it: {error}"
+            ));
             Ok(None)
         }
         Err(error) => Err(error),

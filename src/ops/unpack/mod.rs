@@ -186,7 +186,7 @@ pub fn run(
             let of = (wanted_layer, label.as_str());
             let which = (&options.globs, &select as &(dyn Fn(&[u8]) -> bool + Sync));
             held = pick.unpack(&mut unpack, of, &tables, which, progress)?.held;
-            moved.fetched += pick.cost();
+            moved.fetched += pick.cost().unwrap_or_default();
         } else if let Some((patched, patcher)) = patches.read(descriptor)? {
             held = thread::scope(|scope| {
                 let making = scope.spawn(|| patcher.run());

@@ -57,7 +57,7 @@ fn without_its_table_of_contents_a_kit_is_pulled_whole() {
     let (digest, toc) = pack(&kit, &name, "weights");
     kit.run(["push", &name]).success();
     registry.lose(&toc);
-    let pulled = other.run(["pull", &name, "--progress", "none"]);
+    let pulled = other.run(["pull", &name, "-v", "--progress", "none"]);
     let text = pulled.to_string();
     assert!(text.contains("the kit is whole without it"), "{text}");
     pulled.success();

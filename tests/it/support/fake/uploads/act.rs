@@ -115,9 +115,13 @@ impl Held {
         self.manifests
             .insert((repository.to_owned(), digest.clone()), body.clone());
         self.manifests.insert(key, body);
-        answer(201)
+        let answer = answer(201)
             .header("Location", &asked.path)
-            .header("Docker-Content-Digest", digest)
+            .header("Docker-Content-Digest", digest);
+        match document["subject"]["digest"].as_str() {
+            Some(subject) if habits.referrers => answer.header("OCI-Subject", subject),
+            _ => answer,
+        }
     }
 
     fn upload(
