@@ -16,12 +16,16 @@ use crate::{
         chain::Family,
         kit::{Kit, Place},
         sources::Sources,
-        toc::{Contents, Far, Parts},
+        toc::{self, Contents, Far, Parts},
         unpack::{Options, Selection, Wanted},
     },
     progress::Progress,
     toc::Entry,
 };
+
+/// A table of contents is fetched for layers of so many times its size at least: it comes whole, and
+/// may come for nothing.
+const WORTH: u64 = 8;
 
 /// A kit in a registry of which layers are to come.
 pub(in crate::ops) struct Opened<'o> {
@@ -63,7 +67,9 @@ pub(in crate::ops) fn open<'o>(
         let lacking = lacking.filter(|layer| own.contains(&layer.digest));
         let lacking = lacking.filter(|layer| !here.contains(&layer.digest));
         let lacking: Vec<_> = lacking.filter(|it| known.insert(it.digest)).collect();
-        if lacking.is_empty() {
+        let size: u64 = lacking.iter().map(|layer| layer.size).sum();
+        let toc = toc::descriptor(&kit.manifest);
+        if toc.is_none_or(|toc| toc.size > size / WORTH) {
             continue;
         }
         let far = Far { parts, repository };

@@ -244,7 +244,9 @@ pub fn run(
             unpack.layer(object(dataset, sources, label)?, &|_| true)?;
         }
     }
-    if matched.into_inner() == 0 && !options.globs.is_everything() {
+    // What is damaged may have held what was wanted.
+    let is_read = unpack.failure().is_none();
+    if is_read && matched.into_inner() == 0 && !options.globs.is_everything() {
         return Err(no_file(kit));
     }
     let files = unpack.finish()?;

@@ -77,9 +77,9 @@ fn ranges_that_lie_end_in_the_whole_layer_or_in_nothing() {
             .contains("is something else: it is fetched once more"),
         "{output}"
     );
-    // Nothing is right.
+    // Nothing is right but the config, which comes first.
     let rules = blobs(|it| {
-        if it.range.is_some() {
+        if it.before > 0 {
             Fate::Wrong
         } else {
             Fate::Fine
