@@ -102,6 +102,8 @@ class Ground:
         for name in self.template.names():
             self.template.run("push", name, f"{host}/seed/{name}")
         self.template.run("tag", "b:1", f"{host}/seed/b:1")
+        # Otherwise a push would take everything from there, and send nothing.
+        (self.template.home / "cache" / "hashes" / "places").unlink()
 
     def stop(self):
         if self.registry:
