@@ -72,7 +72,14 @@ impl Store {
             let path = self.index_path();
             return Err(Error::PartlyRebuilt { path });
         }
-        let needed = needs::of_all(self, &names.entries)?;
+        let needed = match needs::of_all(self, &names.entries) {
+            Ok(needed) => needed,
+            // No lock is held: a kit may have been removed since its name was read.
+            Err(_) if index::read(self)?.entries != names.entries => {
+                return self.plan_prune(older_than, progress);
+            }
+            Err(error) => return Err(error),
+        };
         let mut plan = PrunePlan {
             temporary: dead_temporaries(self)?,
             partials: partial::all(self)?,
