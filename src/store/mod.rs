@@ -363,20 +363,29 @@ impl Store {
 
 /// Makes `path` and its parents, and makes each name durable that was not there before.
 fn create_directory(path: &Path) -> io::Result<()> {
+    match create_one_directory(path) {
+        // `/proc` says so of every folder, although there is nothing missing above it: hence once
+        // more, and no oftener.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match path.parent() {
+                // Or another process made the parent since.
+                Some(parent) if parent.is_dir() => {}
+                Some(parent) => create_directory(parent)?,
+                None => return Err(error),
+            }
+            create_one_directory(path)
+        }
+        made => made,
+    }
+}
+
+/// Makes `path` in a directory that is there. It may be there, too.
+fn create_one_directory(path: &Path) -> io::Result<()> {
     match failpoint!("store.folder.create", fs::create_dir(path)) {
         Ok(()) => {
             let parent = path.parent().filter(|parent| *parent != Path::new(""));
             let parent = parent.unwrap_or(Path::new("."));
             failpoint!("store.folder.sync", platform::sync_dir(parent))
-        }
-        // `/proc` says so of every folder, although there is nothing missing above it.
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound
-                && !path.parent().is_some_and(Path::is_dir) =>
-        {
-            let parent = path.parent().ok_or(error)?;
-            create_directory(parent)?;
-            create_directory(path)
         }
         // Another process may be as quick as we are.
         Err(_) if path.is_dir() => Ok(()),

@@ -1,7 +1,7 @@
 //! Several at once.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::mpsc::{self, TryRecvError},
     thread,
 };
 
@@ -36,11 +36,12 @@ fn twenty_packers_of_a_new_store_lose_no_name() {
 // hazard: 115, 116
 #[test]
 fn packing_beside_removing_and_pruning_leaves_every_packed_kit_whole() {
-    let room = Room::new();
-    let is_over = AtomicBool::new(false);
+    let room = &Room::new();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+        // Gone at the end of this block, also when a packer fails: the scope waits for all threads.
+        let (_packing, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
                 let plan = room
                     .store
                     .plan_removal(&Selection::Untagged, &Silent)
@@ -53,7 +54,6 @@ fn packing_beside_removing_and_pruning_leaves_every_packed_kit_whole() {
         });
         let packers: Vec<_> = (0..4)
             .map(|packer| {
-                let room = &room;
                 scope.spawn(move || {
                     for round in 0..10 {
                         let own = format!("{packer} {round}");
@@ -66,7 +66,6 @@ fn packing_beside_removing_and_pruning_leaves_every_packed_kit_whole() {
         for packer in packers {
             packer.join().unwrap();
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     let report = room.verify(false);
     assert!(report.is_sound(), "{report:?}");

@@ -4,7 +4,7 @@
 use std::{
     fs,
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::mpsc::{self, TryRecvError},
     thread,
 };
 
@@ -18,16 +18,18 @@ fn entries_that_come_and_go_meanwhile_are_packed_whole_or_named() {
     for number in 0..300 {
         kit.file(format!("tree/src/stays-{number}"), number.to_string());
     }
-    let stop = AtomicBool::new(false);
     let mut ends = Vec::new();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let (folder, file) = (kit.path("tree/src/x/y"), kit.path("tree/src/z"));
-            while !stop.load(Ordering::Relaxed) {
+        let (top, file) = (kit.path("tree/src/x"), kit.path("tree/src/z"));
+        // Gone at the end of this block, also when it fails: the scope waits for all threads.
+        let (_packing, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let folder = top.join("y");
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
                 fs::create_dir_all(&folder).unwrap();
                 fs::write(folder.join("f"), "here").unwrap();
                 fs::write(&file, "here").unwrap();
-                fs::remove_dir_all(kit.path("tree/src/x")).unwrap();
+                fs::remove_dir_all(&top).unwrap();
                 fs::remove_file(&file).unwrap();
                 // The name is now a folder, and then nothing.
                 fs::create_dir(&file).unwrap();
@@ -37,7 +39,6 @@ fn entries_that_come_and_go_meanwhile_are_packed_whole_or_named() {
         for _ in 0..40 {
             ends.push(kit.run(["pack", "tree", "-q", "--no-cache", "-t", "net:1"]));
         }
-        stop.store(true, Ordering::Relaxed);
     });
     for output in &ends {
         assert!([0, 1, 3].contains(&output.code), "{output}");

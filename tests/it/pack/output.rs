@@ -331,26 +331,23 @@ hint: write a whole number, 1 or more
 fn a_file_that_changes_while_it_is_packed_is_named() {
     use std::{
         io::{Seek as _, SeekFrom, Write as _},
-        sync::atomic::{AtomicBool, Ordering},
+        sync::mpsc::{self, TryRecvError},
     };
     let kit = Sandbox::new();
     kit.file("Kitfile", "model:\n  path: net.bin\n")
         .file("net.bin", vec![7; 48 << 20]);
-    let stop = AtomicBool::new(false);
     let output = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut file = fs::File::options()
-                .write(true)
-                .open(kit.path("net.bin"))
-                .unwrap();
-            while !stop.load(Ordering::Relaxed) {
+        let path = kit.path("net.bin");
+        // Gone at the end of this block, also when it fails: the scope waits for all threads.
+        let (_packing, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut file = fs::File::options().write(true).open(path).unwrap();
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
                 file.seek(SeekFrom::Start(0)).unwrap();
                 file.write_all(b"x").unwrap();
             }
         });
-        let output = kit.run(["pack", ".", "-t", "torn:1"]);
-        stop.store(true, Ordering::Relaxed);
-        output
+        kit.run(["pack", ".", "-t", "torn:1"])
     });
     assert_data_eq!(
         output,

@@ -12,6 +12,7 @@ use std::{
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, TryRecvError},
     },
 };
 

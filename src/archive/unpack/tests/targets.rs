@@ -180,12 +180,13 @@ fn a_folder_exchanged_for_a_link_meanwhile_leads_nowhere() {
         archive = archive.file(&format!("sub/deep/g{number}"), b"x");
     }
     let archive = archive.end();
-    let done = AtomicBool::new(false);
-    let swaps = AtomicU64::new(0);
+    let swaps = &AtomicU64::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let (target, outside) = (sandbox.target(), sandbox.outside().join("sub"));
-            while !done.load(Ordering::Relaxed) {
+        let (target, outside) = (sandbox.target(), sandbox.outside().join("sub"));
+        // Gone at the end of this block, also when it fails: the scope waits for all threads.
+        let (_unpacking, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
                 fs::create_dir_all(target.join("sub/deep")).ok();
                 fs::rename(target.join("sub"), target.join("aside")).ok();
                 std::os::unix::fs::symlink(&outside, target.join("sub")).ok();
@@ -200,7 +201,6 @@ fn a_folder_exchanged_for_a_link_meanwhile_leads_nowhere() {
             let _ = sandbox.unpack_with(Existing::Overwrite, &[&archive]);
             rounds += 1;
         }
-        done.store(true, Ordering::Relaxed);
     });
     sandbox.check_outside();
 }
