@@ -36,6 +36,7 @@ mod house; // what holds for every file: licences, white space, links, the chang
 mod info; // the Kitfile of a kit, and parts of it
 mod init; // a Kitfile for a directory
 mod inspect; // the documents of a kit
+mod install; // docs/install.md
 mod layering; // which module may use which
 mod limits; // what reading may cost, and moving that
 mod list; // the kits there are
