@@ -1,6 +1,6 @@
 //! What needs more than one file of the module.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -202,4 +202,33 @@ fn a_helper_that_hangs_is_ended_and_named() {
         error.to_string(),
         "the credential helper docker-credential-slow did not answer for 0 seconds"
     );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_helper_is_not_taken_from_the_folder_one_stands_in() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // Cargo runs tests in the folder of the package, below which `target` is.
+    let here = std::env::current_dir().unwrap();
+    let folder = tempfile::tempdir_in("target").unwrap();
+    let helper = folder.path().join("docker-credential-near");
+    fs::write(&helper, "#!/bin/sh\necho '{\"Secret\":\"s\"}'\n").unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let own = folder.path().join("credentials.json");
+    fs::write(&own, r#"{"credsStore":"near"}"#).unwrap();
+    let find = |path: &Path| {
+        let keyring = Keyring::new(Sources {
+            own: own.clone(),
+            others: Vec::new(),
+            path: Some(path.into()),
+        });
+        keyring.find("r.example", None).map(|found| found.is_some())
+    };
+    let near = folder.path().strip_prefix(&here).unwrap();
+    let error = find(near).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the credential helper docker-credential-near is not installed"
+    );
+    assert!(find(&here.join(near)).unwrap());
 }

@@ -68,6 +68,7 @@ mod remove;
 mod remove_remote; // taking names and kits away
 mod reproducible; // one tree, one digest
 mod save; // kits as image layouts
+mod security; // .github/SECURITY.md
 mod settings; // the file in the home, the environment
 mod shards; // large folders as several layers
 mod sharing; // unpacking without copying
