@@ -2,8 +2,9 @@
 
 use std::{
     borrow::Cow,
-    fs,
+    fs::{self, Metadata},
     hash::{BuildHasher as _, RandomState},
+    io,
     path::Path,
 };
 
@@ -13,7 +14,16 @@ use crate::platform;
 /// The names in a folder, in byte order. They lie in one buffer: a folder may hold millions.
 pub(super) struct Names {
     text: Vec<u8>,
-    spans: Vec<(u32, u16)>,
+    spans: Vec<Span>,
+    /// What was seen of them, if it was looked at.
+    seen: Vec<Option<io::Result<Metadata>>>,
+}
+
+struct Span {
+    start: u32,
+    length: u16,
+    /// Whether it is told to be a folder. Some file systems do not tell.
+    is_folder: bool,
 }
 
 impl Names {
@@ -22,34 +32,66 @@ impl Names {
     }
 
     pub(super) fn get(&self, position: usize) -> Option<&[u8]> {
-        let (start, length) = *self.spans.get(position)?;
-        Some(&self.text[start as usize..][..usize::from(length)])
+        Some(self.spans.get(position)?.of(&self.text))
+    }
+
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Tells whether the name at `position` was told to be that of a folder.
+    pub(super) fn is_folder(&self, position: usize) -> bool {
+        self.spans.get(position).is_some_and(|span| span.is_folder)
+    }
+
+    /// Returns what was seen when the folder was listed, if it was looked at; once.
+    pub(super) fn seen(&mut self, position: usize) -> Option<io::Result<Metadata>> {
+        self.seen.get_mut(position)?.take()
     }
 }
 
-/// Lists a folder in the byte order of names.
-pub(super) fn list(folder: &Path) -> Result<Names, Error> {
+impl Span {
+    fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start as usize..][..usize::from(self.length)]
+    }
+}
+
+/// Lists a folder in the byte order of names. If there are no more than `looked_at` of them each is
+/// looked at, too.
+pub(super) fn list(folder: &Path, looked_at: usize) -> Result<Names, Error> {
     let unreadable = |source| Error::read_file(folder, source);
-    let mut names = Names {
-        text: Vec::new(),
-        spans: Vec::new(),
-    };
+    let mut text = Vec::new();
+    let mut spans = Vec::new();
+    let mut seen = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name();
         let name = platform::name_bytes(&name)
             .ok_or_else(|| Error::NameNotUnicode { path: entry.path() })?;
-        let (Ok(start), Ok(length)) = (u32::try_from(names.text.len()), u16::try_from(name.len()))
-        else {
+        let (Ok(start), Ok(length)) = (u32::try_from(text.len()), u16::try_from(name.len())) else {
             return Err(Error::TooManyFiles);
         };
-        names.text.extend_from_slice(name);
-        names.spans.push((start, length));
+        text.extend_from_slice(name);
+        if spans.len() < looked_at {
+            // By its folder, which is open: the way there is not gone again for each name.
+            seen.push(entry.metadata());
+        }
+        spans.push(Span {
+            start,
+            length,
+            is_folder: entry.file_type().is_ok_and(|kind| kind.is_dir()),
+        });
     }
-    let text = &names.text;
-    let name = |(start, length): &(u32, u16)| &text[*start as usize..][..usize::from(*length)];
-    names.spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
-    Ok(names)
+    if seen.len() < spans.len() {
+        spans.sort_unstable_by(|a, b| a.of(&text).cmp(b.of(&text)));
+        let seen = Vec::new();
+        return Ok(Names { text, spans, seen });
+    }
+    let mut both: Vec<_> = spans.into_iter().zip(seen.into_iter().map(Some)).collect();
+    both.sort_unstable_by(|(a, _), (b, _)| a.of(&text).cmp(b.of(&text)));
+    let (spans, seen) = both.into_iter().unzip();
+    Ok(Names { text, spans, seen })
 }
 
 /// Returns the path of `name` in `folder`, which is empty for the context itself.

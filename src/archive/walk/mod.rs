@@ -5,15 +5,19 @@
 //! path and under no other layer's deeper path, and the folders that lead to its path. Nothing is
 //! left out without being counted or named in [`Found`].
 
+mod ahead;
+mod told;
+
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
+use self::ahead::Ahead;
 use super::{
     error::{Error, LinkProblem},
-    ignore::{Cover, Decider, IgnoreRules},
+    ignore::{Cover, IgnoreRules},
     link::Links,
     modes::Modes,
     names::{Names, Unfit, clashes, join, list},
@@ -89,9 +93,20 @@ pub fn walk(
 ) -> Result<Found, Error> {
     let root = fs::canonicalize(context).map_err(|source| Error::read_file(context, source))?;
     check_paths(context, options.layers)?;
+    Ahead::of(|ahead| walk_with(ahead, context, root, options, progress))
+}
+
+fn walk_with(
+    ahead: &Ahead,
+    context: &Path,
+    root: PathBuf,
+    options: &Options<'_>,
+    progress: &dyn Progress,
+) -> Result<Found, Error> {
     let mut walk = Walk {
         options,
         progress,
+        ahead,
         links: Links::new(&root, options.rules, options.follow_links),
         modes: Modes::new(options.keep_modes, options.executable),
         owners: Owners::new(options.layers, options.foreign),
@@ -164,12 +179,15 @@ struct Folder {
 struct List {
     names: Names,
     position: usize,
+    /// Up to here folders were offered to be listed ahead.
+    offered: usize,
     /// Of the folder's own path.
     path_length: usize,
 }
 
 struct Walk<'a> {
     options: &'a Options<'a>,
+    ahead: &'a Ahead,
     progress: &'a dyn Progress,
     links: Links<'a>,
     modes: Modes<'a>,
@@ -188,12 +206,18 @@ impl Walk<'_> {
     /// depend on the stack.
     fn run(&mut self, top: Folder) -> Result<(), Error> {
         let (mut above, mut lists) = (Vec::new(), Vec::new());
-        let mut list = self.enter(&top, 0)?;
+        let mut list = self.enter(&top, 0, None)?;
         let mut folder = top;
         loop {
             self.path.truncate(list.path_length);
-            let Some(name) = list.names.get(list.position) else {
+            if list.position >= list.offered {
+                self.offer(&folder, &mut list);
+            }
+            let position = list.position;
+            let seen = list.names.seen(position);
+            let Some(name) = list.names.get(position) else {
                 self.active.pop();
+                self.ahead.leave();
                 let (Some(around), Some(rest)) = (above.pop(), lists.pop()) else {
                     return Ok(());
                 };
@@ -205,16 +229,22 @@ impl Walk<'_> {
                 self.path.push(b'/');
             }
             self.path.extend_from_slice(name);
-            if let Some(next) = self.child(&mut above, &mut folder, name)? {
-                let names = self.enter(&next, above.len() + 1)?;
+            if let Some(next) = self.child(&mut above, &mut folder, name, seen)? {
+                let names = self.enter(&next, above.len() + 1, Some(position))?;
                 above.push(std::mem::replace(&mut folder, next));
                 lists.push(std::mem::replace(&mut list, names));
             }
         }
     }
 
-    /// Lists `folder`, around which there are `depth` others.
-    fn enter(&mut self, folder: &Folder, depth: usize) -> Result<List, Error> {
+    /// Lists `folder`, around which there are `depth` others; its name has this `position` in the one
+    /// that it is in.
+    fn enter(
+        &mut self,
+        folder: &Folder,
+        depth: usize,
+        position: Option<usize>,
+    ) -> Result<List, Error> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
@@ -224,29 +254,40 @@ impl Walk<'_> {
                 limit: MAX_PARTS,
             });
         }
-        let names = list(&folder.on_disk)?;
+        let known = position.and_then(|position| self.ahead.take(position, &folder.on_disk));
+        let names = known.unwrap_or_else(|| list(&folder.on_disk, 0))?;
+        self.ahead.enter();
         self.found.warnings.extend(clashes(&names, &self.path));
         self.active.push((folder.stamp.device, folder.stamp.inode));
         Ok(List {
             names,
             position: 0,
+            offered: 0,
             path_length: self.path.len(),
         })
     }
 
+    /// Tells whether what lies at `path`, in a folder that belongs to `around`, or something below
+    /// it, is in a layer.
+    fn is_covered(&self, path: &[u8], around: Option<usize>) -> bool {
+        self.owners.at(path, around).is_some() || !self.owners.below(path).is_empty()
+    }
+
     /// Takes what is called `name` in `folder`; `above` are the folders around that, outermost
-    /// first. Returns the folder to be walked next, if it is one.
+    /// first. `seen` is what was seen of it when the folder was listed. Returns the folder to be
+    /// walked next, if it is one.
     fn child(
         &mut self,
         above: &mut [Folder],
         folder: &mut Folder,
         name: &[u8],
+        seen: Option<io::Result<fs::Metadata>>,
     ) -> Result<Option<Folder>, Error> {
         let owner = self.owners.at(&self.path, folder.owner);
         if folder.owner.is_some() && self.owners.is_foreign(&self.path) {
             self.found.foreign.push(self.shown());
         }
-        let covered = owner.is_some() || !self.owners.below(&self.path).is_empty();
+        let covered = self.is_covered(&self.path, folder.owner);
         // Who wrote a Kitfile chose what stays out of it. Nobody chose that for a draft: there
         // the walk goes on, to tell it.
         if !covered && self.options.guard.is_none() {
@@ -278,7 +319,7 @@ impl Walk<'_> {
                     path: folder.on_disk.clone(),
                 })?,
             );
-        let metadata = match fs::symlink_metadata(&on_disk) {
+        let metadata = match seen.unwrap_or_else(|| fs::symlink_metadata(&on_disk)) {
             Ok(metadata) => metadata,
             // Gone since the folder was listed: as if it had gone a moment before.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -423,60 +464,6 @@ impl Walk<'_> {
             self.owners.give(&mut self.found.tree, &path, parent, owner);
         }
         Ok(parent)
-    }
-
-    fn count_ignored(&mut self, decider: Decider<'_>) {
-        match decider {
-            Decider::Line(..) => self.found.ignored += 1,
-            Decider::Litter(name) => *self.found.litter.entry(name).or_default() += 1,
-            Decider::Description(_) => {}
-        }
-        let layers = self
-            .owners
-            .at(&self.path, None)
-            .into_iter()
-            .chain(self.owners.below(&self.path).iter().copied());
-        for layer in layers {
-            self.found.ignored_layers.push((layer, decider.to_string()));
-        }
-    }
-
-    /// Returns why what a link leads to must stay out although the link's own name may be packed.
-    fn guarded_end(&self, end: &Path) -> Option<String> {
-        let guard = self.options.guard?;
-        let path = match self.links.inside(end) {
-            Some(path) => String::from_utf8_lossy(&path).into_owned(),
-            None => end.file_name()?.to_string_lossy().into_owned(),
-        };
-        guard(Seen::End(&path)).map(|reason| format!("it leads to `{path}`: {reason}"))
-    }
-
-    /// Tells that a file or link, which is at `on_disk`, is in no layer of a draft.
-    fn tell_uncovered(&mut self, on_disk: &Path) {
-        let shown = self.shown();
-        let end = fs::canonicalize(on_disk).ok();
-        if let Some(reason) = end.and_then(|end| self.guarded_end(&end)) {
-            self.found.guarded.push((shown, reason));
-        } else {
-            let warning = format!("`{shown}` is in no layer of the draft");
-            self.found.warnings.push(warning);
-        }
-    }
-
-    fn special(&mut self, metadata: &fs::Metadata) -> Result<(), Error> {
-        let path = self.shown();
-        let kind = platform::special_kind(metadata);
-        if self.options.strict {
-            return Err(Error::Special { path, kind });
-        }
-        self.found
-            .warnings
-            .push(format!("`{path}` is {kind} and is not packed"));
-        Ok(())
-    }
-
-    fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.path).into_owned()
     }
 }
 
