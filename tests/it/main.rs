@@ -89,6 +89,7 @@ mod unpack_remote; // out of a registry, without the store
 mod verify; // finding and setting aside damage
 mod verify_remote; // mending a store out of a registry
 mod workflows; // those of the distribution specification that push
+mod written_once; // no byte of a kit is stored twice
 
 #[path = "../fuzz/invariants/mod.rs"]
 #[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
