@@ -1,11 +1,7 @@
-"""Rows 7.2 and 7.3: what changed comes, the rest is here. Row 7.9: how much disk each way takes at most."""
+"""Rows 7.2 and 7.3: what changed comes, the rest is here."""
 
 import json
-import os
 import pathlib
-import subprocess
-import threading
-import time
 
 import registry
 from measure import size
@@ -73,85 +69,6 @@ def row_7_3(bench):
               "holds" if wire <= limit else "MISSED")
 
 
-def row_7_9(bench):
-    if missing(bench, "7.9"):
-        return
-    tree = bench.trees.mixed()
-    total = sum(file.stat().st_size for file in tree.rglob("*") if file.is_file())
-    kits = Kits(bench, tree)
-    kits.push("1")
-    name = f"{kits.relay.host}/team/net:1"
-    local = kits.home
-
-    def home():
-        return bench.folder("home")
-
-    def out():
-        return bench.folder("out")
-
-    ways = (
-        ("`pack`", "in the store", home(), None, ["pack", tree, "-t", "bench:1"]),
-        ("`pack --push --no-store`", "nothing here", home(), None,
-         ["pack", tree, "-t", f"{kits.relay.host}/other/net:1", "--push", "--no-store"]),
-        ("`pull`", "in the store", home(), None, ["pull", name]),
-        ("`pull -d`", "in the folder", home(), out(), ["pull", name, "-d"]),
-        ("`unpack`, from the store", "in the folder", local, out(), ["unpack", name, "-d"]),
-        ("`unpack`, from a registry", "in the folder", home(), out(), ["unpack", name, "-d"]),
-        ("`unpack --link`, raw layers", "as hard links", None, out(), ["unpack", "bench:raw", "--link", "-d"]),
-    )
-    for what, where, at, to, words in ways:
-        if at is None:
-            if os.geteuid() == 0:
-                bench.skipped("7.9", what, "it is refused for root")
-                continue
-            at = home()
-            bench.quiet(at, "pack", tree, "-t", "bench:raw", "--layer-format", "raw")
-        command = [bench.kit, *map(str, words), *([str(to)] if to else []), "--progress", "none"]
-        most = peak(command, bench.environment(at), [at, to], log=bench.work / "log")
-        least = 0 if where in ("nothing here", "as hard links") else 1
-        limit = least * total + 64 * MIB
-        bench.row("7.9", f"{what}: disk at most, beside what was there", f"{size(most)}, {most / total:.2f} × the kit, {where}",
-                  f"≤ {least} × and 64 MiB", "holds" if most <= limit else "MISSED")
-
-
-def peak(command, environment, folders, log):
-    """Runs a command, and returns how much more the folders held at most than before."""
-    folders = [folder for folder in folders if folder]
-    before, most, done = used(folders), 0, threading.Event()
-
-    def watch():
-        nonlocal most
-        while not done.is_set():
-            most = max(most, used(folders) - before)
-            time.sleep(0.02)
-
-    with open(log, "ab") as out:
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
-        finally:
-            done.set()
-            watcher.join()
-    return max(most, used(folders) - before)
-
-
-def used(folders):
-    """Returns how many bytes of disk the files below folders take, each file once."""
-    known, total = set(), 0
-    for folder in folders:
-        for root, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    found = os.lstat(os.path.join(root, name))
-                except FileNotFoundError:
-                    continue  # it was renamed or deleted meanwhile
-                if (found.st_dev, found.st_ino) not in known:
-                    known.add((found.st_dev, found.st_ino))
-                    total += found.st_blocks * 512
-    return total
-
-
 class Kits:
     """Versions of a tree in a registry, and a store that pulls them."""
 
@@ -214,5 +131,4 @@ def append(file, blocks):
 ROWS = {
     "7.2": ("pull of a changed file when the kit before is here", row_7_2),
     "7.3": ("pull of 1 % changed in 20 places when the kit before is here", row_7_3),
-    "7.9": ("how much disk each way takes at most", row_7_9),
 }

@@ -13,7 +13,7 @@ import time
 
 from trees import MIB, Trees
 
-Run = collections.namedtuple("Run", "seconds peak written code cpu")
+Run = collections.namedtuple("Run", "seconds peak written code cpu system")
 Row = collections.namedtuple("Row", "what measured must verdict")
 
 
@@ -59,7 +59,7 @@ class Bench:
             said = (self.work / "log").read_text(errors="replace")[-2000:]
             sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{said}")
         return Run(seconds, usage.ru_maxrss * 1024, usage.ru_oublock * 512, process.returncode,
-                   usage.ru_utime + usage.ru_stime)
+                   usage.ru_utime + usage.ru_stime, usage.ru_stime)
 
     def pack(self, tree, home, threads=None, more=()):
         command = [self.kit, "pack", tree, "-t", "bench:1", "--progress", "none", *more]
