@@ -4,30 +4,12 @@ import collections
 import json
 import statistics
 
-import registry
 from measure import size
-from registry import Registry, Relay
+from registry import Registry, Relay, needs
 from trees import noise, warm
 
 # What one round of a change came to: the relay to the registry, and what was measured on the way.
 Round = collections.namedtuple("Round", "relay first second touched sent pulled")
-
-
-def needs(*commands):
-    """Leaves a row out, with a word, where a program or a flag of kit is missing."""
-    def of(row):
-        def run(bench):
-            name = row.__name__.replace("row_", "7.")
-            why = registry.missing()
-            for command in commands:
-                if not why and not bench.has(*command):
-                    why = f"there is no `kit {' '.join(command)}`"
-            if why:
-                bench.skipped(name, ROWS[name][0], why)
-            else:
-                row(bench)
-        return run
-    return of
 
 
 def edit(tree, number):

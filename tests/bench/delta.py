@@ -3,15 +3,13 @@
 import json
 import pathlib
 
-import registry
 from measure import size
-from registry import Registry, Relay
+from registry import Registry, Relay, needs
 from trees import MIB, noise, write
 
 
+@needs(("pull", "--dry-run"))
 def row_7_2(bench):
-    if missing(bench, "7.2"):
-        return
     length = max(80 * MIB, bench.trees.big)  # below 64 MiB there is no table of contents
     tree = bench.trees.tree("tree-7.2", "model: {path: model.bin}\n",
                             lambda root: write(root / "model.bin", noise("model", length)))
@@ -39,9 +37,8 @@ def row_7_2(bench):
         model.write_bytes(was)
 
 
+@needs(("pull", "--dry-run"))
 def row_7_3(bench):
-    if missing(bench, "7.3"):
-        return
     length = max(80 * MIB, bench.trees.big)
     parts = 8
 
@@ -94,15 +91,6 @@ class Kits:
     def forget(self, tag):
         self.bench.quiet(self.puller, "remove", self.name(tag), "-q")
         self.bench.quiet(self.home, "remove", self.name(tag), "-q")
-
-
-def missing(bench, row):
-    why = registry.missing()
-    if not why and not bench.has("pull", "--dry-run"):
-        why = "there is no `kit pull --dry-run`"
-    if why:
-        bench.skipped(row, ROWS[row][0], why)
-    return why
 
 
 def file_byte(file, at):

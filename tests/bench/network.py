@@ -6,28 +6,11 @@ import statistics
 
 import registry
 from measure import size
-from registry import Registry, Relay, blobs
+from registry import Registry, Relay, blobs, needs
 from trees import MIB, warm
 
 RATE = 25_000_000  # bytes a second that one connection gets in row 5.8
 RANGES = 16
-
-
-def needs(*commands):
-    """Leaves a row out, with a word, where a program or a command of kit is missing."""
-    def of(row):
-        def run(bench):
-            name = row.__name__.replace("row_", "5.")
-            why = registry.missing()
-            for command in commands:
-                if not why and not bench.has(*command):
-                    why = f"there is no `kit {' '.join(command)}`"
-            if why:
-                bench.skipped(name, bench.titles[name], why)
-            else:
-                row(bench)
-        return run
-    return of
 
 
 def kit(bench, home, *words, sync=None):

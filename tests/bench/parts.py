@@ -3,20 +3,14 @@
 import pathlib
 import statistics
 
-import registry
 from measure import size, spread
 from network import packed
-from registry import Registry, Relay, blobs, toc
+from registry import Registry, Relay, blobs, needs, toc
 from trees import MIB
 
 
+@needs(("unpack", "--allow-unverified"))
 def row_4(bench):
-    why = registry.missing()
-    if not why and not bench.has("unpack", "--allow-unverified"):
-        why = "`kit unpack` takes no single files out of a registry"
-    if why:
-        bench.skipped("7.4", ROWS["7.4"][0], why)
-        return
     home = packed(bench, bench.trees.mixed_and_pick())
     total = sum(blob[1] for blob in blobs(home))
     length = toc(home)

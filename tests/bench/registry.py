@@ -1,61 +1,51 @@
 """A docker-registry in the work folder, a relay before it, and curl that moves blobs to and from it."""
 
+import functools
 import json
 import pathlib
 import re
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
 import time
+
+import docker_registry
 
 NEEDED = ("docker-registry", "curl")
 
 
 def missing():
     """Returns why the rows of registries cannot run; None if they can."""
-    lacking = [name for name in NEEDED if not shutil.which(name)]
-    return f"{' and '.join(lacking)} not installed" if lacking else None
+    return docker_registry.lacking(*NEEDED)
 
 
-class Registry:
+def needs(*commands):
+    """Leaves a row out, with a word, where a program or a command of kit is missing."""
+    def of(row):
+        @functools.wraps(row)
+        def run(bench):
+            why = missing()
+            for command in commands:
+                if not why and not bench.has(*command):
+                    why = f"there is no `kit {' '.join(command)}`"
+            if why:
+                bench.skipped(bench.now, bench.titles[bench.now], why)
+            else:
+                row(bench)
+        return run
+    return of
+
+
+class Registry(docker_registry.DockerRegistry):
     """A registry with nothing in it, until the bench ends or `stop`."""
 
     def __init__(self, bench):
-        self.folder = bench.folder("registry")
-        self.folder.mkdir()
-        self.log = self.folder / "log"
         self.read = 0  # of the log
-        for _ in range(10):  # another process may be faster to take a free port
-            if self.start():
-                break
-        else:
-            sys.exit(f"docker-registry does not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+        try:
+            super().__init__(bench.folder("registry"))
+        except docker_registry.CannotStart as why:
+            sys.exit(str(why))
         bench.ends.callback(self.stop)
-        self.host = f"127.0.0.1:{self.port}"
-
-    def start(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        (self.folder / "config.yml").write_text(
-            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {json.dumps(str(self.folder / 'data'))}\n"
-            f"  delete:\n    enabled: true\n"
-            f"http:\n  addr: 127.0.0.1:{self.port}\n")
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        while self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return True
-            except OSError:
-                time.sleep(0.01)
-        return False
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
     def has(self, digest):
         """Tells whether it holds a blob, whole."""

@@ -80,10 +80,7 @@ class Trees:
         mixed = self.mixed()
 
         def fill(root):
-            (root / "data").mkdir()
-            os.link(mixed / "model.bin", root / "model.bin")
-            for file in (mixed / "data").iterdir():
-                os.link(file, root / "data" / file.name)
+            linked(mixed, root)
             (root / "small.bin").write_bytes(self.small_bytes())
 
         return self.tree("tree-5.10", "model: {path: model.bin}\n"
@@ -94,10 +91,7 @@ class Trees:
         mixed = self.mixed()
 
         def fill(root):
-            (root / "data").mkdir()
-            os.link(mixed / "model.bin", root / "model.bin")
-            for file in (mixed / "data").iterdir():
-                os.link(file, root / "data" / file.name)
+            linked(mixed, root)
             (root / "data" / "pick.bin").write_bytes(self.small_bytes())
 
         return self.tree("tree-7.4", "model: {path: model.bin}\ndatasets: [{name: d, path: data}]\n", fill)
@@ -117,6 +111,14 @@ class Trees:
     def text(self):
         return self.tree("tree-text", "datasets: [{name: d, path: text.txt}]\n",
                          lambda root: write(root / "text.txt", text("text", self.big)))
+
+
+def linked(mixed, root):
+    """Makes the files of `mixed` again, in no space."""
+    (root / "data").mkdir()
+    os.link(mixed / "model.bin", root / "model.bin")
+    for file in (mixed / "data").iterdir():
+        os.link(file, root / "data" / file.name)
 
 
 def write(path, blocks):

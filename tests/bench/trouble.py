@@ -6,8 +6,8 @@ import shlex
 import subprocess
 
 from measure import size
-from network import kit, needs, packed, pull, push
-from registry import Keeper, Registry, Relay, blobs
+from network import kit, packed, pull, push
+from registry import Keeper, Registry, Relay, blobs, needs
 from trees import MIB
 
 SMALL = 64  # MiB of a disk in memory
