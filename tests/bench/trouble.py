@@ -215,6 +215,7 @@ history $K history
 status $K status $S --kit net:2 --no-cache
 du $K du
 verify $K verify
+toc $K toc show net:2
 push $K push $H/team/net:1
 push-zstd $K push zstd:1 $H/team/zstd:1
 copy $K copy $H/team/net:1 $H/prod/net:1
