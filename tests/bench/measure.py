@@ -14,7 +14,8 @@ import time
 from trees import MIB, Trees
 
 Run = collections.namedtuple("Run", "seconds peak written code cpu system")
-Row = collections.namedtuple("Row", "what measured must verdict")
+# `figures` has the numbers of `measured`, for the charts and for programs.
+Row = collections.namedtuple("Row", "what measured must verdict figures")
 
 
 class Bench:
@@ -85,17 +86,22 @@ class Bench:
         """Tells whether the program has a command, or takes a flag with this value."""
         return self.quiet(self.work / "no-home", *args, "--help", check=False)[0] == 0
 
-    def pairs(self, ours, other):
-        """Runs both in turn, and in turn first, and returns the seconds of each."""
-        times = ([], [])
+    def in_turn(self, ours, other, names=("kit", "other")):
+        """Runs both in turn, and in turn first, and returns the runs of each."""
+        runs = ([], [])
         for pair in range(self.pair_count):
             before = self.fresh
             for which in ((0, 1), (1, 0))[pair % 2]:
-                times[which].append((ours, other)[which]().seconds)
-                print(f"  pair {pair + 1}: {('kit', 'other')[which]} {times[which][-1]:.2f} s", file=sys.stderr)
+                runs[which].append((ours, other)[which]())
+                last = runs[which][-1]
+                print(f"  pair {pair + 1}: {names[which]} {last.seconds:.2f} s, {last.cpu:.2f} s of processors", file=sys.stderr)
             if self.drop:
                 self.delete(before)
-        return times
+        return runs
+
+    def pairs(self, ours, other):
+        """Does the same, and returns the seconds of each."""
+        return tuple(seconds(runs) for runs in self.in_turn(ours, other))
 
     def delete(self, before):
         """Deletes all that was made after a folder."""
@@ -105,28 +111,54 @@ class Bench:
 
     # --- results ---
 
-    def row(self, name, what, measured, must, verdict):
-        self.rows[name].append(Row(what, measured, must, verdict))
+    def row(self, name, what, measured, must, verdict, **figures):
+        """Adds a line. The figures are those of `seconds` and `ratio`, and of bytes (see `count`): `peak`, `wire` and `disk`."""
+        self.rows[name].append(Row(what, measured, must, verdict, figures))
 
     def skipped(self, name, what, why):
         self.row(name, what, f"not run: {why}", "", "SKIPPED")
 
-    def ratio(self, name, what, ours, other, limit, more=""):
+    def ratio(self, name, what, ours, other, limit, more="", **figures):
         value = statistics.median(ours) / statistics.median(other)
         verdict = "holds" if value <= limit * (1.05 if limit == 1 else 1) else "MISSED"
         self.row(name, what, f"{value:.{3 if value < 0.1 else 2}f} × ({spread(ours)} against {spread(other)}){more}",
-                 f"≤ {limit} ×", verdict)
+                 f"≤ {limit} ×", verdict, **compared(ours, other, most=limit), **figures)
 
-    def speed(self, name, what, ours, other, least, more=""):
+    def speed(self, name, what, ours, other, least, more="", **figures):
         """Tells how many times as fast the first is, for work that threads share."""
         value = statistics.median(other) / statistics.median(ours)
         verdict = "holds" if value >= least else "MISSED"
         self.row(name, what, f"{value:.2f} × as fast ({spread(ours)} against {spread(other)}){more}",
-                 f"≥ {least} ×", verdict)
+                 f"≥ {least} ×", verdict, **compared(ours, other, most=1 / least), **figures)
+
+
+def seconds(runs):
+    return [run.seconds for run in runs]
 
 
 def spread(times):
     return f"{statistics.median(times):.3g} s, {min(times):.3g}–{max(times):.3g}"
+
+
+def compared(ours, other, most):
+    """The figures of two times. The ratio is the time of the first, where the other's is 1, and the most it may be."""
+    times = {"kit": three(ours), "other": three(other)}
+    value = statistics.median(ours) / statistics.median(other)
+    return {"seconds": times, "ratio": {"value": rounded(value), "most": rounded(most)}}
+
+
+def three(times):
+    return {"median": rounded(statistics.median(times)), "least": rounded(min(times)), "most": rounded(max(times))}
+
+
+def rounded(value):
+    return float(f"{value:.4g}")
+
+
+def count(bytes, of=None, most=None, other=None):
+    """The figure of some bytes: of how many there are, how many they may be, and those of the other program."""
+    given = {"bytes": bytes, "of": of, "most": most, "other": other}
+    return {name: int(value) for name, value in given.items() if value is not None}
 
 
 def size(length):

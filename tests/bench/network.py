@@ -5,7 +5,7 @@ import pathlib
 import statistics
 
 import registry
-from measure import size
+from measure import count, size
 from registry import Registry, Relay, blobs, needs
 from trees import MIB, warm
 
@@ -38,6 +38,7 @@ def packed(bench, tree):
 
 @needs(("push",), ("pull",))
 def row_1(bench):
+    """Everything goes to a registry once and comes from it once, verified, beside a program that moves bytes."""
     home = packed(bench, bench.trees.mixed())
     moved = blobs(home)
     length = sum(blob[1] for blob in moved)
@@ -63,7 +64,8 @@ def row_1(bench):
 
     times = bench.pairs(lambda: fresh(ours), lambda: fresh(other))
     bench.ratio("5.1", f"push {what}, against `curl` with a POST and a PUT each", *times, 1.05,
-                f"; {share(sent, length)} sent, peak {size(max(peaks))}")
+                f"; {share(sent, length)} sent, peak {size(max(peaks))}",
+                wire=count(statistics.median(sent), of=length), peak=count(max(peaks)))
 
     full, peaks = Registry(bench), []
     push(bench, home, full.host, "team/net")
@@ -85,7 +87,7 @@ def row_1(bench):
     times = bench.pairs(fetch, get)
     bench.ratio("5.1", f"pull {what}, with verification, against `curl` with a GET each", *times, 1.05,
                 f"; {share(wire, length)} given by the registry, {share(fetched, length)} taken by `kit`, "
-                f"peak {size(max(peaks))}")
+                f"peak {size(max(peaks))}", wire=count(statistics.median(wire), of=length), peak=count(max(peaks)))
 
 
 def share(moved, length):
@@ -95,6 +97,7 @@ def share(moved, length):
 
 @needs(("push",), ("pull",))
 def row_8(bench):
+    """One large blob over connections that are slow each: it comes in several ranges at once."""
     home = packed(bench, bench.trees.one("tree-5.8", 2 * bench.trees.big))
     full = Registry(bench)
     push(bench, home, full.host, "team/net")
@@ -120,11 +123,13 @@ def row_8(bench):
     ours, other = bench.pairs(fetch, get)
     bench.speed("5.8", f"pull of one blob of {size(length)}, {RATE // 10**6} MB/s a connection, "
                 f"against {RANGES} `curl -r` at once", ours, other, 0.8,
-                f"; {share(wire, length)} received over {statistics.median(opened):.0f} connections, peak {size(max(peaks))}")
+                f"; {share(wire, length)} received over {statistics.median(opened):.0f} connections, peak {size(max(peaks))}",
+                wire=count(statistics.median(wire), of=length), peak=count(max(peaks)))
 
 
 @needs(("push",), ("pull",))
 def row_9(bench):
+    """No blob is ever whole in memory."""
     home = packed(bench, bench.trees.one("tree-5.9", 4 * bench.trees.big, holes=True))
     length = max(blob[1] for blob in blobs(home))
     full = Registry(bench)
@@ -132,7 +137,7 @@ def row_9(bench):
     for verb, (run, _) in (("push", push(bench, home, full.host, "team/net")),
                            ("pull", pull(bench, full.host, "team/net"))):
         bench.row("5.9", f"peak memory: {verb} of {size(length)} in one blob", f"{size(run.peak)}; {run.seconds:.1f} s",
-                  f"≤ {size(limit)}", "holds" if run.peak <= limit else "MISSED")
+                  f"≤ {size(limit)}", "holds" if run.peak <= limit else "MISSED", peak=count(run.peak, most=limit))
 
 
 def with_small(bench):
@@ -150,6 +155,7 @@ def with_small(bench):
 
 @needs(("push",), ("unpack", "--plain-http"))
 def row_10(bench):
+    """A part of a kit costs what that part is."""
     home, relay = with_small(bench)
     layer = registry.layer(home, "small.bin")
     total = sum(blob[1] for blob in blobs(home))
@@ -161,7 +167,8 @@ def row_10(bench):
     limit = layer + (64 << 10)
     wire = sent + received
     bench.row("5.10", f"`unpack --filter` of 1 MiB out of {size(total)}: bytes on the wire, both ways",
-              f"{wire:,}, {wire - layer:,} more than the layer", f"≤ {limit:,}", "holds" if wire <= limit else "MISSED")
+              f"{wire:,}, {wire - layer:,} more than the layer", f"≤ {limit:,}", "holds" if wire <= limit else "MISSED",
+              wire=count(wire, of=total, most=limit))
     files = sorted(path.name for path in out.rglob("*") if path.is_file() and path.name != "Kitfile")
     same = files == ["small.bin"] and (out / "small.bin").read_bytes() == bench.trees.small_bytes()
     left = [path for path in pathlib.Path(empty).rglob("*") if path.is_file() and path.parent.name == "sha256"]
@@ -171,6 +178,7 @@ def row_10(bench):
 
 @needs(("push",))
 def row_11(bench):
+    """A registry that has the blobs is not sent them again."""
     home, relay = with_small(bench)
     total = sum(blob[1] for blob in blobs(home))
 
@@ -179,7 +187,8 @@ def row_11(bench):
         kit(bench, home, *words)
         sent, received, _ = relay.counted()
         bench.row("5.11", f"{what} of {size(total)} into another repository: bytes sent",
-                  f"{sent:,}; {received:,} received", "≤ 100,000", "holds" if sent <= 100_000 else "MISSED")
+                  f"{sent:,}; {received:,} received", "≤ 100,000", "holds" if sent <= 100_000 else "MISSED",
+                  wire=count(sent, of=total, most=100_000))
 
     retag("`kit push`", home, "push", f"{relay.host}/team/net:1", f"{relay.host}/prod/net:1")
     if bench.has("copy"):

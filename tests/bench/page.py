@@ -1,9 +1,8 @@
-"""The tables: on the screen, and in docs/performance.md, where each row has a section of its own."""
+"""The page docs/performance.md: what the figures say, row by row."""
 
 import datetime
 import os
 import pathlib
-import re
 import resource
 import shutil
 import subprocess
@@ -13,43 +12,98 @@ from measure import size
 HEAD = """\
 # Performance
 
-Measured by `tests/bench/run`, which builds the release program, makes the trees and writes this page;
-`tests/bench/run ROW…` measures some rows and replaces their sections. Each section says when and where it was measured.
+What `kit` takes in time, memory, disk and bytes on the wire, beside other programs and beside the limits it is held to.
+`tests/bench/run` builds the release program, makes the trees, measures, and writes this page, its figures
+([performance.json](performance.json)) and its charts; `tests/bench/run ROW…` measures some rows and replaces their figures.
+`cargo bench --bench charts` draws the charts of the figures again.
+"""
+
+HOW = """\
+## How it is measured
 
 A ratio is the median of `kit` over the median of the other program. Both run in turn, five times each, from sources that were
-just read into fresh folders, each ended by `sync -f`; nothing is deleted in between. Behind a median stand the fastest and the
-slowest run. Bytes written are what the process gave the file system. Bytes on the wire are counted by a relay before the
-registry, or are those of its log.
+just read into fresh folders, each ended by `sync -f`; nothing is deleted in between, except with `--drop`. Behind a median
+stand the fastest and the slowest run. Bytes written are what the process gave the file system. Bytes on the wire are counted
+by a relay before the registry, or are those of its log. Peak memory is that of the largest process; a new process starts with
+the peak of the script that started it, so less than that cannot be told apart.
+
+`cp`, `tar`, `find` and `curl` do the part of the work that they can: nothing is hashed, and nothing can be verified later.
 """
+
+# Name, title and figure of each; the titles stand in the charts, too.
+CHARTS = (
+    ("time", "Time, where that of what `kit` is compared with is 1", "ratio"),
+    ("wire", "Bytes on the wire, of those that there are", "wire"),
+    ("memory", "Peak memory", "peak"),
+    ("disk", "Disk at most, of the size of the kit", "disk"),
+)
+
+# By what stands before the dot of a row's name; rows without one are the first.
+GROUPS = (
+    ("", "Pack and unpack"),
+    ("4", "Nothing done twice, all cores used"),
+    ("5", "Registries"),
+    ("7", "What a change costs"),
+)
+
+
+def render(entries, means, missing=()):
+    """Returns the page. `means` says by row what it is to a user, and `missing` is what rows have no figures yet."""
+    machines = list(dict.fromkeys(entry["machine"] for entry in entries))
+    parts = [HEAD, summary(entries, missing), *(chart(entries, *it) for it in CHARTS), HOW]
+    for prefix, title in GROUPS:
+        found = [entry for entry in entries if (entry["row"].split(".")[0] if "." in entry["row"] else "") == prefix]
+        if found:
+            parts += [f"## {title}\n", *(section(entry, means.get(entry["row"]), machines) for entry in found)]
+    lines = [f"{number}. {machine}" for number, machine in enumerate(machines, 1)]
+    parts.append("## Machines\n\n" + "\n".join(lines) + "\n" if lines else "")
+    return "\n".join(part for part in parts if part)
+
+
+def summary(entries, missing):
+    """Says what holds, and names what does not."""
+    results = [(entry["row"], it) for entry in entries for it in entry["results"]]
+    judged = [it for _, it in results if it["verdict"] in ("holds", "MISSED")]
+    text = f"Of {len(judged)} results with a limit {sum(it['verdict'] == 'holds' for it in judged)} hold."
+    lines = [f"- Row {row}, {it['what']}: {it['measured']}, must be {it['must']}" for row, it in results
+             if it["verdict"] == "MISSED"]
+    if lines:
+        text += " Missed:\n\n" + "\n".join(lines)
+    if missing:
+        text += f"\n\nNot measured yet: row{'s' * (len(missing) > 1)} {', '.join(missing)}."
+    return text + "\n"
+
+
+def chart(entries, name, title, figure):
+    """Shows a chart. Its values are in the tables, for those who do not see it."""
+    shown = any(figure in it for entry in entries for it in entry["results"])
+    plain = title.replace("`", "")
+    return f"## {title}\n\n![{plain}: a chart of values from the tables below](charts/{name}.svg)\n" if shown else ""
+
+
+def section(entry, means, machines):
+    rows = [[it["what"], it["measured"], it["must"], it["verdict"]] for it in entry["results"]]
+    notes = [f"With kit {entry['kit']} on {entry['date']}, [machine {machines.index(entry['machine']) + 1}](#machines), "
+             f"load {entry['load']} at the end; {entry['others']}."]
+    if entry.get("dropped"):
+        notes.append("What a pair made was deleted before the next.")
+    if entry.get("floor"):
+        notes.append(f"Memory below {size(entry['floor'])} cannot be told apart.")
+    parts = [f"### Row {entry['row']}: {entry['title']}", *([means] if means else []), table(rows),
+             f"`tests/bench/run {entry['row']}`. {' '.join(notes)}"]
+    return "\n\n".join(parts) + "\n"
 
 
 def table(rows):
-    lines = ["| what | measured | must | |", "|---|---|---|---|"]
+    lines = ["| what | measured | must | result |", "|---|---|---|---|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def floor():
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return (f"Memory below {size(used)} cannot be told apart: a new process starts with the peak of the script "
-            "that started it.")
-
-
-def section(name, title, rows, where):
-    note = f"\n{floor()}\n" if any("eak" in row.what + row.measured for row in rows) else ""
-    return f"## Row {name}: {title}\n\n{where}.\n\n{table(rows)}\n{note}"
-
-
-def merge(page, sections):
-    """Returns the page with these sections, by the name of their rows, in place of older ones."""
-    found = {}
-    for part in re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]:
-        match = re.match(r"## Row (\S+):", part)
-        if match:
-            found[match[1]] = part.strip() + "\n"
-    found.update(sections)
-    names = sorted(found, key=lambda name: [int(number) for number in name.split(".")])
-    return HEAD + "".join("\n" + found[name].strip() + "\n" for name in names)
+def floor(rows):
+    """Returns the least peak that can be measured, where rows have one: that of the script itself."""
+    peaks = any("eak" in row.what + row.measured for row in rows)
+    return {"floor": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024} if peaks else {}
 
 
 def machine(work):
@@ -68,24 +122,29 @@ def machine(work):
     block = pathlib.Path("/sys/class/block") / name / "queue" / "rotational"
     disk = {"0\n": "solid state", "1\n": "rotating or virtual"}.get(block.read_text() if block.exists() else "", "disk")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return (f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB memory; {device} {disk}, {system}; "
-            f"{os.uname().sysname} {os.uname().release}; load at the end {load}")
+            f"{os.uname().sysname} {os.uname().release}")
 
 
-def versions(kit, package, others):
-    """Says what ran."""
+def where(work, kit, built, package, others):
+    """Says when, what and on what this ran; of a program that was not `built` here nobody knows the commit."""
     def first_line(*command):
         done = subprocess.run(command, capture_output=True, text=True, cwd=package, check=False)
         return (done.stdout.splitlines() or [""])[0].split(" libcurl/")[0].strip()
 
+    def named(program):
+        line = first_line(program, "--version")
+        name = pathlib.Path(program).name
+        return line if name in line else f"{name} {line}"
+
     commit = first_line("git", "rev-parse", "--short=10", "HEAD")
     changed = first_line("git", "status", "--porcelain", "--untracked-files=no", "--", "src", "Cargo.lock", "Cargo.toml")
-    commit = f" ({commit}{' and changes' if changed else ''})" if commit else ""
-    others = ", ".join(first_line(name, "--version") for name in others if shutil.which(name))
-    return f"{first_line(kit, '-V')}{commit}; {others}"
-
-
-def where(work, kit, package, others):
-    today = datetime.date.today().isoformat()
-    return f"{today}, {versions(kit, package, others)}; {machine(work)}"
+    origin = f"{commit}{' and changes' if changed else ''}" if built else "a given program"
+    version = first_line(kit, "-V").removeprefix("kit ")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "kit": f"{version} ({origin})" if origin else version,
+        "others": ", ".join(named(program) for program in others if shutil.which(program)),
+        "machine": machine(work),
+        "load": " ".join(f"{value:.1f}" for value in os.getloadavg()),
+    }

@@ -2,15 +2,15 @@
 
 import json
 import statistics
-import sys
 
-from measure import size, spread
+from measure import compared, size, spread
 from trees import MIB, noise, small_files, write
 
 SMALL = 4 << 10
 
 
 def row_7_5(bench):
+    """What makes the rows before possible is made while packing."""
     if not bench.has("pack", "--no-toc"):
         bench.skipped("7.5", "pack with a table of contents", "there is no such flag")
         return
@@ -33,16 +33,8 @@ def row_7_5(bench):
 
 def cost(bench, what, tree):
     """Compares packing with and without, in turn."""
-    runs = ([], [])
-    for pair in range(bench.pair_count):
-        before = bench.fresh
-        for which in ((0, 1), (1, 0))[pair % 2]:
-            runs[which].append(bench.pack(tree, bench.folder("home"), more=((), ("--no-toc",))[which]))
-            last = runs[which][-1]
-            print(f"  pair {pair + 1}: {('with', 'without')[which]} {last.seconds:.2f} s, {last.cpu:.2f} s of processors",
-                  file=sys.stderr)
-        if bench.drop:
-            bench.delete(before)
+    runs = bench.in_turn(lambda: bench.pack(tree, bench.folder("home")),
+                         lambda: bench.pack(tree, bench.folder("home"), more=("--no-toc",)), ("with", "without"))
     for name, pick, most in (
         ("processor time", lambda run: run.cpu, 1.8),
         ("time, `sync -f` included", lambda run: run.seconds, 1.15),
@@ -51,7 +43,7 @@ def cost(bench, what, tree):
         value = statistics.median(ours) / statistics.median(other)
         bench.row("7.5", f"{what}: {name}, with a table of contents against without",
                   f"{value:.2f} × ({spread(ours)} against {spread(other)})", f"≤ {most} ×",
-                  "holds" if value <= most else "MISSED")
+                  "holds" if value <= most else "MISSED", **compared(ours, other, most))
 
 
 def length(bench, what, tree, most):

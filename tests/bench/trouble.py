@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 
-from measure import size
+from measure import count, size
 from network import kit, packed, pull, push
 from registry import Keeper, Registry, Relay, blobs, needs
 from trees import MIB
@@ -38,6 +38,7 @@ def share(part, whole):
 
 @needs(("push",), ("pull",))
 def row_2(bench):
+    """A connection that breaks costs what was on its way."""
     _, length, to = full(bench)
     cut = scaled(bench, 64 * MIB)
     relay = Relay(bench, to, cut=cut)
@@ -45,7 +46,7 @@ def row_2(bench):
     _, received, connections = relay.counted()
     bench.row("5.2", f"one pull of {size(length)}, each connection cut after {size(cut)}: bytes on the wire",
               f"{share(received, length)}; {connections} connections, {report['fetched']:,} taken; {run.seconds:.1f} s",
-              "≤ 1.02 ×", verdict(received <= 1.02 * length))
+              "≤ 1.02 ×", verdict(received <= 1.02 * length), wire=count(received, of=length, most=1.02 * length))
 
 
 def start(bench, home, *words):
@@ -75,11 +76,12 @@ def killed(bench, what, limit, direction, relay, home, words):
     first, second, _ = ran
     part = second[direction] / length
     bench.row("5.3", what, f"{first[direction] / length:.1%} at first, {part:.2%} again ({second[direction]:,} bytes)",
-              f"≤ {limit:.0%} again", verdict(part <= limit))
+              f"≤ {limit:.0%} again", verdict(part <= limit), wire=count(second[direction], of=length, most=limit * length))
 
 
 @needs(("push",), ("pull",))
 def row_3(bench):
+    """What is there when a program dies is not moved again."""
     home, length, to = full(bench)
     half, most = length // 2, length * 60 // 100
     relay = Relay(bench, to, hold=("received", half))
@@ -119,11 +121,13 @@ def starts_over(bench, home, length, most):
     limit = sum(size for _, size in cut) + config[1] + MIB // 16
     bench.row("5.3", what, f"{first[0] / length:.1%} at first, {second[0]:,} bytes again; {len(cut)} of {len(layers)} layers were cut, "
               f"said of {len(over)}", f"≤ {limit:,}, what was cut; said of it alone",
-              verdict(second[0] <= limit and over == {digest for digest, _ in cut}))
+              verdict(second[0] <= limit and over == {digest for digest, _ in cut}),
+              wire=count(second[0], of=length, most=limit))
 
 
 @needs(("push",), ("pull",))
 def row_12(bench):
+    """Processes that need the same blobs fetch each of them once."""
     _, length, to = full(bench)
     relay = Relay(bench, to)
     relay.counted()
@@ -135,7 +139,7 @@ def row_12(bench):
     received = relay.counted()[1]
     good = received <= 1.05 * one and not any(codes)
     bench.row("5.12", f"8 processes pull {size(length)} into one store: bytes on the wire, against one process",
-              f"{share(received, one)}; {codes.count(0)} succeed", "≤ 1.05 ×, all succeed", verdict(good))
+              f"{share(received, one)}; {codes.count(0)} succeed", "≤ 1.05 ×, all succeed", verdict(good), wire=count(received, of=length, most=1.05 * one))
 
 
 class Memory:
@@ -168,6 +172,7 @@ class Memory:
 
 @needs(("push",), ("pack", "--no-store"))
 def row_13(bench):
+    """Machines with small disks send large kits, and no command keeps copies in temporary files."""
     disk = Memory(bench)
     if why := disk.missing():
         bench.skipped("5.13", bench.titles["5.13"], why)
@@ -185,7 +190,7 @@ def row_13(bench):
         pulled = run.code == 0 and kit(bench, bench.folder("home"), "pull", f"{to.host}/team/net:1")[1]["digest"] == expected
         bench.row("5.13", f"`pack --push --no-store` of {size(bench.trees.big)} to {what}, {where}",
                   f"exit {run.code}, {sent:,} bytes sent; {'pulled again, the same kit' if pulled else 'NOT the kit'}; "
-                  f"peak {size(run.peak)}; {run.seconds:.1f} s", "succeeds", verdict(pulled))
+                  f"peak {size(run.peak)}; {run.seconds:.1f} s", "succeeds", verdict(pulled), peak=count(run.peak))
     code, _, said = disk.quiet(f"{program} pack {source} -t net:1 --progress none", home)
     told = re.search(r"(\d+) bytes left, and (\d+) are to come", said)
     told = f"exit {code}: {told[1]} bytes left, {told[2]} to come" if told else f"exit {code}: {said.strip()!r}"

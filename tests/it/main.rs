@@ -13,6 +13,7 @@ mod calls; // what is synced, and calls that fail
 mod cat; // one file of a kit
 mod certificates; // which are believed, on every system
 mod chains; // kits whose model is in another kit
+mod charts; // docs/performance.md, its figures and its charts
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
 mod cli_frame; // what every command shares: flags, help, failures
