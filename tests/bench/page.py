@@ -28,6 +28,14 @@ by a relay before the registry, or are those of its log. Peak memory is that of 
 the peak of the script that started it, so less than that cannot be told apart.
 
 `cp`, `tar`, `find` and `curl` do the part of the work that they can: nothing is hashed, and nothing can be verified later.
+
+`skopeo copy` moves the same kits to and from docker-registry through the same relay: out of the store of `kit`, which is an OCI
+layout, and into a layout of its own, which has the version before where the store has it.
+
+`dvc` has a tree of its own with the same bytes, changed in the same places. It works without git, and its remote is a folder on
+the same disk, so that it speaks to no server at all, while `kit` speaks to docker-registry over loopback. What `dvc` moved is
+what its remote or its cache has more than before. Neither makes a working tree when it fetches. Each change is a new one: no
+program meets bytes of a change that it has seen.
 """
 
 # Name, title and figure of each; the titles stand in the charts, too.
