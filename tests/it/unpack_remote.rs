@@ -12,27 +12,12 @@ use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
-    Output, Sandbox, digest, foreign, have, reference_tar,
+    Output, Sandbox, digest, foreign, have, noise, reference_tar,
     registry::{RealRegistry, Setup},
-    shelf::{Asked, Fate, Rules, StoreShelf},
+    shelf::{Fate, Rules, StoreShelf},
 };
 
 const MIB: usize = 1 << 20;
-
-/// Returns bytes that no compression shrinks.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(next)
-        .flatten()
-        .take(length)
-        .collect()
-}
 
 /// Writes the sources of a kit with a large model, a folder of code and a dataset of 1 MiB.
 fn sources(kit: &Sandbox, model: usize) {
@@ -62,13 +47,6 @@ fn shelf(model: usize, rules: Rules) -> (Sandbox, StoreShelf, String) {
     let name = format!("{}/team/net:1", shelf.host());
     pack(&publisher, &name, &[]);
     (publisher, shelf, name)
-}
-
-fn blobs(decide: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Rules {
-    Rules {
-        blobs: Some(Box::new(decide)),
-        ..Rules::default()
-    }
 }
 
 /// Takes a kit out in a sandbox that has nothing yet.
@@ -148,7 +126,7 @@ fn all_of_a_kit_comes_over_several_connections() {
 fn broken_connections_are_taken_up_where_they_ended() {
     for fate in [Fate::Cut(700_000), Fate::Silent(700_000), Fate::Status(503)] {
         let asked = AtomicUsize::new(0);
-        let rules = blobs(move |it| {
+        let rules = Rules::for_blobs(move |it| {
             // The config is the first.
             let is_hit = it.before > 0 && asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(3);
             if is_hit { fate } else { Fate::Fine }
@@ -168,7 +146,7 @@ fn broken_connections_are_taken_up_where_they_ended() {
 // hazard: 55
 #[test]
 fn a_registry_without_ranges_sends_each_layer_as_one_stream() {
-    let (publisher, shelf, name) = shelf(12 * MIB, blobs(|_| Fate::Whole));
+    let (publisher, shelf, name) = shelf(12 * MIB, Rules::for_blobs(|_| Fate::Whole));
     let (kit, output) = unpack(&name, &["--jobs", "2"]);
     output.success();
     for folder in ["w", "code", "data"] {
@@ -181,7 +159,7 @@ fn a_registry_without_ranges_sends_each_layer_as_one_stream() {
 #[test]
 fn layers_that_are_wrong_come_once_more_and_then_never_under_their_names() {
     let asked = AtomicUsize::new(0);
-    let rules = blobs(move |it| {
+    let rules = Rules::for_blobs(move |it| {
         let is_large = it.range.as_ref().is_some_and(|range| range.start > 0);
         if is_large && asked.fetch_add(1, Ordering::SeqCst) == 0 {
             Fate::Wrong
@@ -198,7 +176,7 @@ fn layers_that_are_wrong_come_once_more_and_then_never_under_their_names() {
     );
     same(&publisher, &kit, "w");
 
-    let rules = blobs(|it| match &it.range {
+    let rules = Rules::for_blobs(|it| match &it.range {
         Some(range) if range.start > 0 => Fate::Wrong,
         _ => Fate::Fine,
     });
@@ -278,7 +256,7 @@ fn tokens_that_end_in_the_middle_are_renewed() {
 #[test]
 fn a_registry_that_goes_away_ends_the_run_and_what_is_whole_stays() {
     // The config and the code come.
-    let rules = blobs(|it| match it.before {
+    let rules = Rules::for_blobs(|it| match it.before {
         0..2 => Fate::Fine,
         _ => Fate::Cut(1000),
     });
@@ -373,7 +351,7 @@ Reading all of dataset `train` to `data`, which has no table of contents
 fn who_interrupts_waits_for_no_other_layer_and_finds_the_folder_as_it_was() {
     let (_publisher, shelf, name) = shelf(
         MIB,
-        blobs(|it| {
+        Rules::for_blobs(|it| {
             // The config comes.
             if it.before == 0 {
                 Fate::Fine

@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{Versions, noise, number, pull, serve, serve_but, tocs_of, versions};
+use super::{Versions, noise, number, pull, serve, serve_whole, tocs_of, versions};
 use crate::support::{
     Sandbox,
-    fake::{Answer, Fake, Shelf, asked_blob},
+    fake::{Fake, Shelf},
 };
 
 /// Checks that a folder holds the kit `2` and nothing else.
@@ -146,14 +146,7 @@ fn lies_cost_a_download_and_never_a_byte() {
         check_folder(&kit.path("tree"), &model);
     }
     // Without ranges.
-    let served = shelf.clone();
-    let registry = serve_but(&shelf, move |request, answer| match asked_blob(request) {
-        Some(digest) if request.header("range").is_some() => {
-            let blob = served.blob(digest);
-            Answer::new(200).content(blob, 0..blob.len())
-        }
-        _ => answer,
-    });
+    let registry = serve_whole(&shelf);
     let kit = Sandbox::new();
     unpack(&kit, &registry, "1", &[]);
     unpack(&kit, &registry, "2", &["-o"]);

@@ -7,7 +7,9 @@ use modelkit::{
     toc::Form,
 };
 
-use super::{MIB, Versions, check, noise, number, pull, serve, serve_but, tocs_of, versions};
+use super::{
+    MIB, Versions, check, noise, number, pull, serve, serve_but, serve_whole, tocs_of, versions,
+};
 use crate::support::{
     Sandbox,
     fake::{Answer, Shelf, asked_blob},
@@ -154,14 +156,7 @@ fn a_chunk_that_says_it_is_one_that_is_here_is_found_out() {
 #[test]
 fn a_registry_without_ranges_sends_layers_whole() {
     let shelf = kits();
-    let served = shelf.clone();
-    let registry = serve_but(&shelf, move |request, answer| match asked_blob(request) {
-        Some(digest) if request.header("range").is_some() => {
-            let blob = served.blob(digest);
-            Answer::new(200).content(blob, 0..blob.len())
-        }
-        _ => answer,
-    });
+    let registry = serve_whole(&shelf);
     let kit = Sandbox::new();
     pull(&kit, &registry, "1", &[]);
     let before = registry.sent();

@@ -7,25 +7,13 @@ use serde_json::Value;
 
 use crate::support::{
     Sandbox,
-    fake::{Answer, Fake, Recorded, Shelf},
+    fake::{Answer, Fake, Recorded, Shelf, asked_blob},
     kits::pack_kitfile,
-    tocs,
+    noise, tocs,
 };
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-/// Returns bytes without any pattern, others for each `seed`.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
-}
 
 const KITFILE: &str = "manifestVersion: 1.0.0\n\
                        package: {name: net}\n\
@@ -69,6 +57,20 @@ fn serve_but(
 ) -> Fake {
     let shelf = shelf.clone();
     Fake::start(move |request| change(request, shelf.answer(request)))
+}
+
+/// Serves a shelf as a registry does that sends all of a blob, whatever part is asked for.
+fn serve_whole(shelf: &Shelf) -> Fake {
+    let served = shelf.clone();
+    serve_but(shelf, move |request, answer| {
+        let is_part = request.header("range").is_some();
+        let asked = asked_blob(request).filter(|it| is_part && served.has(it));
+        let whole = |digest: &str| {
+            let blob = served.blob(digest);
+            Answer::new(200).content(blob, 0..blob.len())
+        };
+        asked.map_or(answer, whole)
+    })
 }
 
 /// Pulls a kit, and returns what is told of it.

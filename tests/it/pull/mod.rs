@@ -14,21 +14,10 @@ use std::{ffi::OsStr, process::Child};
 use crate::support::{
     Output, Sandbox,
     fake::{Answer, Fake, Recorded, Shelf, asked_blob},
+    noise,
 };
 
 const MIB: usize = 1 << 20;
-
-/// Returns bytes without any pattern, others for each `seed`.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
-}
 
 /// Returns what the kit of a test is called on a fake registry.
 fn name(registry: &Fake) -> String {

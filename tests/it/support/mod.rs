@@ -48,6 +48,18 @@ pub(crate) fn have(name: &str) -> bool {
     there
 }
 
+/// Returns bytes without any pattern, others for each `seed`.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
 /// Returns `sha256:<hex>` of `content`.
 pub(crate) fn digest(content: &[u8]) -> String {
     modelkit::digest::Digest::of(content).to_string()

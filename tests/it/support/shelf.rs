@@ -54,6 +54,16 @@ pub(crate) struct Rules {
     pub(crate) token_life: Option<Duration>,
 }
 
+impl Rules {
+    /// Returns rules for blobs alone.
+    pub(crate) fn for_blobs(decide: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Self {
+        Self {
+            blobs: Some(Box::new(decide)),
+            ..Self::default()
+        }
+    }
+}
+
 struct Shared {
     rules: Rules,
     store: PathBuf,

@@ -2,7 +2,7 @@
 
 use snapbox::{assert_data_eq, str};
 
-use super::{MIB, blobs, fresh, shelf};
+use super::{MIB, fresh, shelf};
 use crate::support::shelf::{Fate, Rules};
 
 #[test]
@@ -112,7 +112,7 @@ added    | 3 B                      | data/new.bin
 
 #[test]
 fn without_tables_files_of_kits_in_registries_are_compared_by_their_layers() {
-    let (publisher, _shelf, name) = shelf(false, &[], blobs(|_| Fate::Whole));
+    let (publisher, _shelf, name) = shelf(false, &[], Rules::for_blobs(|_| Fate::Whole));
     publisher.file("src/data/3.bin", "other");
     let second = format!("{}:2", name.rsplit_once(':').unwrap().0);
     publisher

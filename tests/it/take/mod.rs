@@ -12,26 +12,13 @@ use std::{
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
-    Output, Sandbox,
+    Output, Sandbox, noise,
     registry::{RealRegistry, Setup},
-    shelf::{Asked, Fate, Rules, StoreShelf},
+    shelf::{Fate, Rules, StoreShelf},
 };
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-/// Returns bytes that differ from those of another seed.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let words = std::iter::repeat_with(next).flatten();
-    words.take(length).collect()
-}
 
 /// Returns what `data/pick.bin` holds.
 fn picked() -> Vec<u8> {
@@ -64,13 +51,6 @@ fn shelf(is_large: bool, flags: &[&str], rules: Rules) -> (Sandbox, StoreShelf, 
     let pack = ["pack", "src", "-q", "-t", &name];
     publisher.run(pack.iter().chain(flags)).success();
     (publisher, shelf, name)
-}
-
-fn blobs(decide: impl Fn(&Asked) -> Fate + Send + Sync + 'static) -> Rules {
-    Rules {
-        blobs: Some(Box::new(decide)),
-        ..Rules::default()
-    }
 }
 
 /// Runs a command on the kit in a sandbox that has nothing yet.
@@ -192,7 +172,7 @@ fn tree(kit: &Sandbox) -> Vec<(String, bool, u64)> {
 #[test]
 fn connections_that_break_cost_little() {
     let asked = AtomicUsize::new(0);
-    let rules = blobs(move |it| {
+    let rules = Rules::for_blobs(move |it| {
         let is_hit = it.range.is_some() && asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         if is_hit {
             Fate::Cut(70_000)

@@ -4,7 +4,7 @@ use std::fs;
 
 use snapbox::{assert_data_eq, str};
 
-use super::{MIB, blobs, fresh, picked, shelf};
+use super::{MIB, fresh, picked, shelf};
 use crate::support::shelf::{Fate, Rules};
 
 #[test]
@@ -83,7 +83,7 @@ warning: what is printed of dataset `train` to `data` is not verified: the kit h
 
 #[test]
 fn a_layer_that_is_damaged_is_not_printed() {
-    let rules = blobs(|it| {
+    let rules = Rules::for_blobs(|it| {
         // The config is the first.
         if it.before > 0 {
             Fate::Wrong

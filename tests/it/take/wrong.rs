@@ -7,7 +7,7 @@ use std::{
 
 use snapbox::{assert_data_eq, str};
 
-use super::{KIB, MIB, blobs, fresh, picked, shelf, toc};
+use super::{KIB, MIB, fresh, picked, shelf, toc};
 use crate::support::{
     Output, Sandbox, set_mode,
     shelf::{Fate, Rules},
@@ -45,7 +45,7 @@ fn layer(publisher: &Sandbox, name: &str) -> String {
 #[test]
 fn a_part_that_is_wrong_once_is_asked_for_again() {
     let asked = AtomicUsize::new(0);
-    let rules = blobs(move |it| {
+    let rules = Rules::for_blobs(move |it| {
         let is_first = it.range.is_some() && asked.fetch_add(1, Ordering::SeqCst) == 0;
         if is_first { Fate::Wrong } else { Fate::Fine }
     });
@@ -60,7 +60,7 @@ fn a_part_that_is_wrong_once_is_asked_for_again() {
 fn ranges_that_lie_end_in_the_whole_layer_or_in_nothing() {
     // Those of the file do, those of the layer do not.
     let asked = AtomicUsize::new(0);
-    let rules = blobs(move |it| {
+    let rules = Rules::for_blobs(move |it| {
         let is_part = it.range.as_ref().is_some_and(|range| range.start > 0);
         if is_part && asked.fetch_add(1, Ordering::SeqCst) < 2 {
             Fate::Wrong
@@ -78,7 +78,7 @@ fn ranges_that_lie_end_in_the_whole_layer_or_in_nothing() {
         "{output}"
     );
     // Nothing is right but the config, which comes first.
-    let rules = blobs(|it| {
+    let rules = Rules::for_blobs(|it| {
         if it.before > 0 {
             Fate::Wrong
         } else {
@@ -93,7 +93,7 @@ fn ranges_that_lie_end_in_the_whole_layer_or_in_nothing() {
 
 #[test]
 fn a_registry_that_sends_all_in_place_of_a_part_is_taken_as_it_is() {
-    let (_publisher, shelf, name) = shelf(true, &[], blobs(|_| Fate::Whole));
+    let (_publisher, shelf, name) = shelf(true, &[], Rules::for_blobs(|_| Fate::Whole));
     let (output, came) = take(&name);
     assert!(came, "{output}");
     // The layers with the files, not the model.
