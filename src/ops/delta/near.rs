@@ -32,6 +32,10 @@ const BUFFER: usize = 1 << 20;
 /// A file from this size on is cut finely and coarsely: it may have been on the other side of
 /// where one ends and the other begins.
 const BOTH_FROM: u64 = 1 << 30;
+/// A file from this size on of which less than one part in [`HOLLOW`] takes room on the disk is not
+/// looked through.
+const HOLLOW_FROM: u64 = 1 << 30;
+const HOLLOW: u64 = 64;
 
 /// Opens the tables of contents of kits in the store: first those of `repository`, then others,
 /// the newest first.
@@ -126,11 +130,16 @@ impl Sources {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let found: Mutex<Vec<Hits>> = Mutex::default();
         let wanted = &*index;
+        let meter = progress.begin("Looking through files", None);
+        let go_on = |bytes| {
+            meter.advance(bytes);
+            !progress.cancelled()
+        };
         let listed = thread::scope(|scope| {
             let (sender, jobs) = mpsc::sync_channel::<(PathBuf, Cut)>(QUEUE);
             let jobs = std::sync::Arc::new(Mutex::new(jobs));
             for _ in 0..cores.min(MOST_THREADS) {
-                let (jobs, found) = (std::sync::Arc::clone(&jobs), &found);
+                let (jobs, found, go_on) = (std::sync::Arc::clone(&jobs), &found, &go_on);
                 scope.spawn(move || {
                     let mut buffer = vec![0; BUFFER];
                     loop {
@@ -140,7 +149,7 @@ impl Sources {
                             continue;
                         }
                         // What cannot be read, or was changed meanwhile, is no source.
-                        if let Ok(hits) = hits(&path, cut, wanted, &mut buffer)
+                        if let Ok(hits) = hits(&path, cut, wanted, &mut buffer, go_on)
                             && !hits.is_empty()
                         {
                             lock(found).push((path, hits));
@@ -217,11 +226,20 @@ pub(super) enum Cut {
     As(u64),
 }
 
-/// Returns which wanted chunks a file has.
-fn hits(path: &Path, cut: Cut, index: &Index, buffer: &mut [u8]) -> io::Result<Vec<(usize, u64)>> {
+/// Returns which wanted chunks a file has. What was read is told to `go_on`, until that says no.
+fn hits(
+    path: &Path,
+    cut: Cut,
+    index: &Index,
+    buffer: &mut [u8],
+    go_on: &dyn Fn(u64) -> bool,
+) -> io::Result<Vec<(usize, u64)>> {
     let mut file = platform::open_to_read(path, true)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() == 0 {
+    let length = metadata.len();
+    // Some files are said to be longer than any disk, and to read them would take as long.
+    let is_hollow = length >= HOLLOW_FROM && platform::allocated(&metadata) < length / HOLLOW;
+    if !metadata.is_file() || length == 0 || is_hollow {
         return Ok(Vec::new());
     }
     let grains = match (cut, Grain::of(metadata.len())) {
@@ -246,6 +264,9 @@ fn hits(path: &Path, cut: Cut, index: &Index, buffer: &mut [u8]) -> io::Result<V
         };
         for (chunker, at) in &mut chunkers {
             chunker.push(&buffer[..read], |chunk| note(at, chunk));
+        }
+        if !go_on(read as u64) {
+            return Ok(Vec::new());
         }
     }
     for (chunker, mut at) in chunkers {
@@ -322,4 +343,39 @@ pub(super) fn walk(folder: &Path, take: &mut TakeFile<'_>) {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Every change is one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, unix))] // Elsewhere a hollow file may take its room.
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_no_further_than_is_wanted_and_a_hollow_one_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (full, hollow) = (folder.path().join("full"), folder.path().join("hollow"));
+        let content = vec![7; 3 << 20];
+        fs::write(&full, &content).unwrap();
+        File::create(&hollow).unwrap().set_len(1 << 40).unwrap();
+        let mut index = Index::default();
+        let mut chunker = Chunker::new(Grain::Fine);
+        let mut wanted = 0;
+        chunker.push(&content, |chunk| {
+            index.want(&chunk.hash);
+            wanted += 1;
+        });
+        index.close();
+        let mut buffer = vec![0; BUFFER];
+        let mut look = |path: &Path, most: u64| {
+            let read = std::sync::atomic::AtomicU64::new(0);
+            let go_on = |bytes| {
+                let before = read.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+                before + bytes < most
+            };
+            let found = hits(path, Cut::BySize, &index, &mut buffer, &go_on).unwrap();
+            (found.len(), read.into_inner())
+        };
+        assert_eq!(look(&full, u64::MAX), (wanted, 3 << 20));
+        assert_eq!(look(&full, 1), (0, 1 << 20));
+        assert_eq!(look(&hollow, 1), (0, 0));
+    }
 }
