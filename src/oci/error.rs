@@ -82,6 +82,12 @@ pub enum Error {
         /// The blob.
         digest: Digest,
     },
+    /// Blobs that have more bytes together than a kit can have.
+    #[error(
+        "the blobs have more than {} bytes together",
+        super::Manifest::MAX_SIZE
+    )]
+    TooLarge,
     /// Content that is not what its descriptor says.
     #[error("content of {expected} ({size} bytes) is {found_size} bytes with digest {found}")]
     Content {

@@ -27,6 +27,8 @@ pub struct Manifest {
 impl Manifest {
     /// The longest manifest that is read, in bytes: registries allow no more either.
     pub const MAX_LEN: usize = 4 << 20;
+    /// The most bytes that its blobs may have together, equal ones too.
+    pub const MAX_SIZE: u64 = 1 << 60;
 
     /// Reads a manifest, strictly.
     ///
@@ -71,7 +73,13 @@ impl Manifest {
                 .transpose()?,
         };
         let mut sizes = HashMap::new();
+        let mut total = 0_u64;
         for blob in manifest.descriptors() {
+            // So that whoever adds them up need not think of it.
+            total = total.saturating_add(blob.size);
+            if total > Self::MAX_SIZE {
+                return Err(Error::TooLarge);
+            }
             if *sizes.entry(blob.digest).or_insert(blob.size) != blob.size {
                 let digest = blob.digest;
                 return Err(Error::TwoSizes { digest });

@@ -290,6 +290,16 @@ fn documents_are_bounded() {
     assert_eq!(most.layers.len(), 10_000);
     assert_eq!(most.blobs().count(), 2, "equal blobs are needed once");
     assert!(refused(&manifest(&layers(10_001), "")).contains("more than 10000 descriptors"));
+    // Each blob may be as large as that, but not all of them.
+    let large = descriptor(
+        "x",
+        &Digest::of(b"x").to_string(),
+        &(1_u64 << 50).to_string(),
+    );
+    let large =
+        |count: usize| manifest(&format!("[{}]", vec![large.as_str(); count].join(",")), "");
+    assert!(Manifest::parse(large(1023).as_bytes()).is_ok());
+    assert!(refused(&large(1024)).contains("more than 1152921504606846976 bytes together"));
     let padded = |length: usize| {
         let plain = manifest("[]", "");
         plain.clone() + &" ".repeat(length - plain.len())

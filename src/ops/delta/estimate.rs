@@ -63,9 +63,10 @@ impl Estimate {
     /// Adds the estimate of a layer: in the sum, `delta` is what comes if for each layer the better
     /// way is taken.
     pub(in crate::ops) const fn add(&mut self, other: Self) {
-        self.delta += other.bytes();
+        // Layers may be those of many kits.
+        self.delta = self.delta.saturating_add(other.bytes());
         self.requests += other.requests;
-        self.full += other.full;
+        self.full = self.full.saturating_add(other.full);
     }
 
     /// Tells whether it is worth the trouble: less has to come, and not only a little.

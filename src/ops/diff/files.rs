@@ -18,7 +18,7 @@ use crate::{
         sources::Sources,
         stream::Streams,
         take::{self, Tables},
-        unpack::{KITFILE, Wanted, describe, own_layers},
+        unpack::{self, KITFILE, Wanted, describe, own_layers},
         walk::{self, BLOCK, Content, limited, walk_with},
     },
     progress::Progress,
@@ -86,8 +86,7 @@ pub(super) fn compare(
         by_chunks: own.iter().flatten().any(|wanted| tables.has(wanted)),
         progress,
     };
-    let total = own.iter().flatten();
-    let total = total.map(|it| it.layer.descriptor.size).sum();
+    let total = unpack::size(own.iter().flatten().copied());
     let meter = progress.begin("Comparing", Some(total));
     let mut listings = [HashMap::new(), HashMap::new()];
     for side in [0, 1] {

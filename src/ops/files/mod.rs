@@ -16,7 +16,7 @@ use super::{
     kit::{Kit, Layer},
     stream::Streams,
     take::{self, Tables},
-    unpack::{Sources, Wanted, describe, own_layers},
+    unpack::{self, Sources, Wanted, describe, own_layers},
     walk::{limited, raw_file, tar_file, walk, walk_content},
 };
 use crate::{
@@ -68,10 +68,7 @@ pub fn list_layers<'k>(
     // For no longer than this lasts.
     let kits: Vec<&Kit> = kits.into_iter().collect();
     let tables = Tables::open(kits, parts.as_ref(), store, progress)?;
-    let total = layers
-        .iter()
-        .map(|wanted| wanted.layer.descriptor.size)
-        .sum();
+    let total = unpack::size(layers.iter());
     let mut listing = Listing {
         sound: store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?,
         sources,

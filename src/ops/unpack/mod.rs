@@ -356,6 +356,12 @@ impl Wanted {
     }
 }
 
+/// Returns how many bytes the blobs of layers have together. They may be of many kits.
+pub(super) fn size<'w>(layers: impl Iterator<Item = &'w Wanted>) -> u64 {
+    let sizes = layers.map(|wanted| wanted.layer.descriptor.size);
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// Chooses what of a kit and its parents `options` want.
 pub fn select<'f>(family: &'f Family, options: &Options) -> Result<Selection<'f>, Error> {
     let mut layers = Vec::new();
