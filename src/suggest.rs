@@ -24,6 +24,11 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
+/// Tells whether a word is short enough to be compared.
+pub fn is_short(word: &str) -> bool {
+    word.chars().nth(LONGEST).is_none()
+}
+
 /// Returns the lower-case letters of `word`, unless it is too long to be compared.
 fn folded(word: &str) -> Option<Vec<char>> {
     let letters: Vec<char> = word

@@ -135,6 +135,9 @@ fn find<'a>(
 /// The names that were met while one was looked for.
 pub(super) struct Names<'n> {
     path: &'n str,
+    /// The first that ends with it.
+    longer: Option<String>,
+    /// Those that it could be a misspelling of.
     met: Vec<String>,
     /// Whether it is a folder.
     pub(super) is_folder: bool,
@@ -144,6 +147,7 @@ impl<'n> Names<'n> {
     pub(super) const fn new(path: &'n str) -> Self {
         Self {
             path,
+            longer: None,
             met: Vec::new(),
             is_folder: false,
         }
@@ -154,8 +158,15 @@ impl<'n> Names<'n> {
         let is_it = file.path == self.path.as_bytes();
         let name = String::from_utf8_lossy(&file.path);
         self.is_folder |= is_it && file.is_folder || !is_it && is_below(&name, self.path);
-        if !file.is_folder && self.met.len() < MAX_NAMES {
-            self.met.push(name.into_owned());
+        if !file.is_folder {
+            let folder = name.strip_suffix(self.path);
+            if self.longer.is_none() && folder.is_some_and(|it| it.ends_with('/')) {
+                self.longer = Some(name.clone().into_owned());
+            }
+            // A table of contents has room for many paths of thousands of bytes.
+            if self.met.len() < MAX_NAMES && suggest::is_short(&name) {
+                self.met.push(name.into_owned());
+            }
         }
         is_it && !file.is_folder
     }
@@ -167,25 +178,15 @@ impl<'n> Names<'n> {
         if self.is_folder || path == "." && has_layers {
             return Error::IsFolder { reference, path };
         }
+        let met = self.met.iter().map(String::as_str);
+        let meant = self.longer.as_deref();
+        let meant = meant.or_else(|| suggest::closest(&path, met));
         Error::NoSuchFile {
-            suggestion: similar(&path, &self.met).map(str::to_owned),
+            suggestion: meant.map(str::to_owned),
             reference,
             path,
         }
     }
-}
-
-/// Returns the name that `path` was probably meant to be: one that ends with it, or is close.
-fn similar<'a>(path: &str, names: &'a [String]) -> Option<&'a str> {
-    let ends = |name: &&String| {
-        name.strip_suffix(path)
-            .is_some_and(|folder| folder.ends_with('/'))
-    };
-    names
-        .iter()
-        .find(ends)
-        .map(String::as_str)
-        .or_else(|| suggest::closest(path, names.iter().map(String::as_str)))
 }
 
 /// Checks a layer as a whole, and returns where in it the file is that `is_it` picks.
@@ -209,4 +210,32 @@ fn check_out(
     })?;
     meter.advance(layer.descriptor.size);
     Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_not_remembered_and_the_one_that_was_meant_is_found() {
+        let mut names = Names::new("b.txt");
+        let long = "folder/".repeat(500);
+        for path in [
+            "a.txt".to_owned(),
+            format!("{long}a.txt"),
+            format!("{long}b.txt"),
+            "x/b.txt".to_owned(),
+        ] {
+            let file = File {
+                path: path.into_bytes(),
+                is_folder: false,
+                executable: false,
+                mode: 0o644,
+                size: 1,
+            };
+            assert!(!names.look(&file));
+        }
+        assert_eq!(names.met, ["a.txt", "x/b.txt"]);
+        assert_eq!(names.longer, Some(format!("{long}b.txt")));
+    }
 }
