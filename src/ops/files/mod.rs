@@ -130,14 +130,24 @@ impl Listing<'_, '_> {
 
     /// Tells whether the table of a layer would be of use: not of one that has to be checked.
     fn asks_for_table(&self, wanted: &Wanted) -> bool {
-        let is_tar = !wanted.layer.layer_type.encoding.is_raw();
-        is_tar && (wanted.is_far() || self.is_sound(wanted)) && self.tables.has(wanted)
+        let is_of_use = if wanted.layer.layer_type.encoding.is_raw() {
+            wanted.is_far() && told_size(&wanted.layer).is_none()
+        } else {
+            wanted.is_far() || self.is_sound(wanted)
+        };
+        is_of_use && self.tables.has(wanted)
     }
 
     fn layer(&mut self, wanted: &Wanted, table: Option<Table>) -> Result<(), Error> {
         let layer = &wanted.layer;
         let (store, progress) = (self.sources.store, self.progress);
         let is_sound = self.is_sound(wanted);
+        // What a file in a registry is called and how long it is, the manifest tells.
+        let told = told_size(layer).filter(|_| wanted.is_far());
+        let of_table = table.as_ref().filter(|table| table.is_raw());
+        if let Some(size) = told.or(of_table.map(Table::plain_size)) {
+            return (self.found)(wanted, raw_file(layer, size));
+        }
         if let Some(table) = table {
             let mut entries = table.entries();
             while let Some(entry) = entries.next() {
@@ -145,9 +155,7 @@ impl Listing<'_, '_> {
             }
             return Ok(());
         }
-        // What a file in a registry is called and how long it is, the manifest tells.
-        let is_known = wanted.is_far() && layer.layer_type.encoding == Encoding::Raw;
-        if has_headers(layer, is_sound || is_known) {
+        if has_headers(layer, is_sound) {
             return headers(layer, store, progress, &mut |file| {
                 (self.found)(wanted, file).map(ControlFlow::Continue)
             });
@@ -229,10 +237,7 @@ pub fn measure(
             (of.files, of.bytes) = (Some(files), Some(bytes));
         } else if layer.layer_type.encoding.is_raw() {
             of.files = Some(1);
-            of.bytes = match layer.layer_type.encoding {
-                Encoding::Raw => Some(layer.descriptor.size),
-                _ => layer.plain_size(),
-            };
+            of.bytes = told_size(layer);
         }
         Ok(())
     })?;
@@ -291,6 +296,16 @@ fn may_select(
             Ok(None) => return Ok(false),
             Ok(Some(_)) | Err(_) => return Ok(true),
         }
+    }
+}
+
+/// Returns how long the file in a layer is that holds one without an archive around it, if the
+/// manifest tells.
+fn told_size(layer: &Layer) -> Option<u64> {
+    match layer.layer_type.encoding {
+        Encoding::Raw => Some(layer.descriptor.size),
+        encoding if encoding.is_raw() => layer.plain_size(),
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@ fn files_are_listed_as_of_a_kit_here() {
         (true, &[][..]),
         (true, &["--compression", "gzip-fastest"]),
         (true, &["--layer-format", "raw"]),
+        (true, &["--layer-format", "raw", "--compression", "zstd"]),
         (false, &[]),
         (false, &["--compression", "zstd"]),
     ] {
