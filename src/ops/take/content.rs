@@ -1,7 +1,11 @@
 //! Content of a layer in its order, checked before anybody sees it, and fetched a step ahead of its
 //! reader.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+    mpsc::{Receiver, SyncSender, sync_channel},
+};
 
 use super::{
     super::{Error, toc::Far},
@@ -21,6 +25,8 @@ pub(in crate::ops) struct Content {
     taken: usize,
     /// How much was read.
     at: u64,
+    /// Set when nobody reads any more.
+    is_over: Arc<AtomicBool>,
 }
 
 /// What fetches it, on a thread of its own.
@@ -28,6 +34,7 @@ pub(in crate::ops) struct Fetch<'f> {
     far: Far<'f>,
     layer: &'f Descriptor,
     sender: SyncSender<Result<Vec<u8>, archive::Error>>,
+    is_over: Arc<AtomicBool>,
     progress: &'f dyn Progress,
 }
 
@@ -45,11 +52,13 @@ impl Content {
             current: Vec::new(),
             taken: 0,
             at: 0,
+            is_over: Arc::default(),
         };
         let fetch = Fetch {
             far,
             layer,
             sender,
+            is_over: Arc::clone(&content.is_over),
             progress,
         };
         (content, fetch)
@@ -68,6 +77,12 @@ impl Content {
         self.taken += read;
         self.at += read as u64;
         Ok(read)
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -112,6 +127,9 @@ impl Fetch<'_> {
                 if let Ok(number) = wanted.binary_search_by_key(&chunk.offset, |it| it.offset) {
                     content[places[number]..][..bytes.len()].copy_from_slice(bytes);
                     came[number] = true;
+                }
+                if self.is_over.load(Ordering::Relaxed) {
+                    return Err(store::Error::Interrupted.into());
                 }
                 Ok(())
             })?;

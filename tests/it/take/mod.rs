@@ -6,15 +6,20 @@ mod wrong;
 
 use std::{
     fs,
+    io::Read as _,
+    process::Stdio,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use snapbox::{assert_data_eq, str};
 
 use crate::support::{
-    Output, Sandbox, noise,
+    Output, Sandbox,
+    fake::{Fake, Shelf},
+    noise,
     registry::{RealRegistry, Setup},
     shelf::{Fate, Rules, StoreShelf},
+    tocs,
 };
 
 const KIB: usize = 1 << 10;
@@ -196,6 +201,30 @@ fn connections_that_break_cost_little() {
     assert!(fs::read(kit.path("out/data/pick.bin")).unwrap() == picked());
     let sent = shelf.sent();
     assert!(sent < 6 * MIB as u64, "{sent} bytes were sent");
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_not_fetched() {
+    let mut shelf = Shelf::with_model(&noise(40 * MIB, 3));
+    tocs::add(&mut shelf, "1");
+    let registry = Fake::start(move |request| {
+        let answer = shelf.answer(request);
+        if request.header("range").is_some() {
+            return answer.slow(MIB);
+        }
+        answer
+    });
+    let kit = Sandbox::new();
+    let name = format!("{}/team/net:1", registry.host());
+    let mut command = kit.command(["cat", &name, "model.bin", "-q"]);
+    let mut reading = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = reading.stdout.take().unwrap();
+    out.read_exact(&mut [0; 10]).unwrap();
+    // What was read is part of 16 MiB that came together, and as much was begun.
+    drop(out);
+    assert!(reading.wait().unwrap().success());
+    let sent = registry.sent();
+    assert!(sent < 28 * MIB as u64, "{sent} bytes were sent");
 }
 
 #[test]
