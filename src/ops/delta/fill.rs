@@ -1,6 +1,6 @@
 //! Puts layers and tables of contents together in the store.
 
-use std::{collections::HashMap, ops::Range, thread};
+use std::{ops::Range, thread};
 
 use super::{
     Delta, Filled, Places, stop,
@@ -10,7 +10,7 @@ use crate::{
     oci::{Descriptor, Manifest},
     ops::{
         Error,
-        toc::{Far, or_none, unusable},
+        toc::{Far, or_none, shared_tables, unusable},
     },
     progress::{Meter, Progress},
     store::{self, Claim, Partial, Presence, Trust, Writer},
@@ -152,6 +152,28 @@ impl Filling<'_, '_> {
     }
 }
 
+/// Returns what the manifest of a kit that is pulled names as its table of contents, if that is
+/// worth to be had.
+pub(in crate::ops) fn coming_contents(
+    manifest: &Manifest,
+    progress: &dyn Progress,
+) -> Option<TocRef> {
+    let toc = match TocRef::of(manifest) {
+        Ok(toc) => toc?,
+        Err(error) => {
+            unusable(progress, &error);
+            return None;
+        }
+    };
+    let layers: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
+    if toc.size > layers {
+        progress
+            .warn("the table of contents is not used: it would be larger than what it tells of");
+        return None;
+    }
+    Some(toc)
+}
+
 /// Brings the table of contents of a kit into the store, if there is one: what layers have that
 /// are in other kits here, too, is taken from there. Returns how many bytes came.
 pub(in crate::ops) fn bring_contents(
@@ -162,20 +184,9 @@ pub(in crate::ops) fn bring_contents(
     progress: &dyn Progress,
 ) -> Result<Filled, Error> {
     let mut filled = Filled::default();
-    let toc = match TocRef::of(manifest) {
-        Ok(Some(toc)) => toc,
-        Ok(None) => return Ok(filled),
-        Err(error) => {
-            unusable(progress, &error);
-            return Ok(filled);
-        }
-    };
-    let layers: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
-    if toc.size > layers {
-        progress
-            .warn("the table of contents is not used: it would be larger than what it tells of");
+    let Some(toc) = coming_contents(manifest, progress) else {
         return Ok(filled);
-    }
+    };
     if writer.has(&toc.digest, toc.size, Trust::Recorded)? == Presence::Here {
         return Ok(filled);
     }
@@ -198,7 +209,12 @@ pub(in crate::ops) fn bring_contents(
         }
     };
     partial.write_at(0, &head)?;
-    filled.reused += known_tables(&root, &partial, writer, places, progress)?;
+    let kits = places.kits(writer.store(), progress)?;
+    shared_tables(&root, None, &kits, &mut |offset, table| {
+        filled.reused += partial.write_at(offset, table.as_bytes())?;
+        stop(progress)
+    })?;
+    drop(kits);
     let missing = partial.missing();
     let fetched = far.parts.fetch(
         far.repository,
@@ -222,40 +238,4 @@ pub(in crate::ops) fn bring_contents(
         Err(error) => return Err(error.into()),
     }
     Ok(filled)
-}
-
-/// Writes the tables that other kits here have, too, and returns how many bytes that was.
-fn known_tables(
-    root: &Root,
-    partial: &Partial<'_>,
-    writer: &Writer<'_>,
-    places: &Places<'_>,
-    progress: &dyn Progress,
-) -> Result<u64, Error> {
-    let mut wanted: HashMap<_, _> = HashMap::new();
-    for position in root.tables() {
-        let layer = &root.layers()[position];
-        if let Ok(table) = layer.table {
-            wanted.insert(table.digest, table.offset);
-        }
-    }
-    let mut written = 0;
-    for kit in places.kits(writer.store(), progress)? {
-        let layers = kit.root().layers().iter().enumerate();
-        let shared: Vec<(usize, u64)> = layers
-            .filter_map(|(position, layer)| {
-                let offset = wanted.remove(&layer.table.ok()?.digest)?;
-                Some((position, offset))
-            })
-            .collect();
-        let positions: Vec<usize> = shared.iter().map(|(position, _)| *position).collect();
-        let mut offsets = shared.iter().map(|(_, offset)| *offset);
-        kit.each_table(&positions, &mut |_, table| {
-            if let (Some(offset), Some(table)) = (offsets.next(), table) {
-                written += partial.write_at(offset, table.as_bytes())?;
-            }
-            stop(progress)
-        })?;
-    }
-    Ok(written)
 }

@@ -23,6 +23,7 @@ use std::{
 
 pub use estimate::Estimate;
 use fill::bring_contents;
+pub(super) use fill::coming_contents;
 pub(super) use pull::Coming;
 pub(super) use read::Patched;
 pub use unpack::estimate as estimate_unpack;
@@ -55,14 +56,6 @@ pub struct Filled {
     pub fetched: u64,
     /// Bytes that were here or followed from a table of contents.
     pub reused: u64,
-}
-
-impl Filled {
-    /// Adds what became of others.
-    pub(in crate::ops) const fn add(&mut self, other: Self) {
-        self.fetched += other.fetched;
-        self.reused += other.reused;
-    }
 }
 
 /// Tells which file could be that of an entry of the layer at a position.

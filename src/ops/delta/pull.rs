@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Delta, Estimate, Filled, Places, bring_contents, groups};
+use super::{Delta, Estimate, Filled, Places, bring_contents, coming_contents, groups};
 use crate::{
     oci::{Descriptor, Manifest},
     ops::{
@@ -78,7 +78,8 @@ impl Coming<'_> {
         Ok(moved)
     }
 
-    /// Adds what would come of it, and returns how many of its blobs are here. Nothing is written.
+    /// Adds what would come of it, and returns how many of its blobs are here, the
+    /// config aside. Nothing is written.
     pub(in crate::ops) fn estimate(
         &self,
         store: &Store,
@@ -87,25 +88,44 @@ impl Coming<'_> {
     ) -> Result<usize, Error> {
         let (manifest, repository, progress) = (self.manifest, self.repository, self.progress);
         let far = Far { parts, repository };
-        let here = store.unchanged(manifest.blobs())?;
-        let lacking = manifest.blobs();
-        let lacking = lacking.filter(|blob| !here.contains(&blob.digest));
+        // The config comes with the manifest, before anything is decided.
+        let blobs = || {
+            let blobs = manifest.blobs();
+            blobs.filter(|blob| blob.digest != manifest.config.digest)
+        };
+        let here = store.unchanged(blobs())?;
+        let lacking = blobs().filter(|blob| !here.contains(&blob.digest));
         let lacking: Vec<Descriptor> = lacking.cloned().collect();
-        let present = manifest.blobs().count() - lacking.len();
-        let contents = Contents::open(manifest, store, Some(far), progress)?;
-        let Some(contents) = contents.map(Contents::hold).transpose()?.flatten() else {
+        let present = blobs().count() - lacking.len();
+        let places = self.places(store);
+        let contents = match coming_contents(manifest, progress) {
+            Some(_) => Contents::open(manifest, store, Some(far), progress)?,
+            None => None,
+        };
+        let Some(contents) = contents else {
             for blob in &lacking {
                 estimate.add(Estimate::whole(blob.size));
             }
             return Ok(present);
         };
+        let kits = places.kits(store, progress)?;
         if !contents.is_here() {
-            estimate.add(Estimate::whole(contents.reference().size));
+            estimate.delta += contents.lacking(&kits);
+            estimate.full += contents.reference().size;
         }
-        let places = self.places(store);
         for group in groups(contents.root(), manifest, lacking) {
             let positions: Vec<usize> = group.iter().map(|(position, _)| *position).collect();
-            let delta = Delta::plan(&contents, far, &positions, &places, progress)?;
+            // Where nothing could be found there is nothing to look for.
+            let is_any = !kits.is_empty() || !self.trees.is_empty();
+            let contents = if is_any {
+                contents.hold(&positions, &kits)?
+            } else {
+                None
+            };
+            let delta = match &contents {
+                Some(contents) => Delta::plan(contents, far, &positions, &places, progress)?,
+                None => None,
+            };
             for (_, blob) in group {
                 let of = delta.as_ref().and_then(|it| it.estimate_of(&blob.digest));
                 estimate.add(of.unwrap_or(Estimate::whole(blob.size)));

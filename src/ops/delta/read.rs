@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Delta, Filled,
+    Delta,
     stretch::{self, Stretch},
 };
 use crate::{
@@ -90,26 +90,27 @@ struct Window {
 }
 
 impl Patcher<'_, '_> {
-    /// Puts the layer together, as far as somebody reads it.
-    pub(in crate::ops) fn run(self) -> Filled {
-        let mut patches = Filled::default();
+    /// Puts the layer together, as far as somebody reads it, and returns how many bytes of it did not
+    /// have to come.
+    pub(in crate::ops) fn run(self) -> u64 {
+        let mut reused = 0;
         let mut window = Window::default();
         let done = stretch::each(&self.table, |offset, stretch| {
             let length = usize::try_from(stretch.length()).unwrap_or(usize::MAX);
             if !window.bytes.is_empty() && window.bytes.len().saturating_add(length) > WINDOW {
                 let full = std::mem::take(&mut window);
                 window.start = offset;
-                if !self.give(full, &mut patches)? {
+                if !self.give(full, &mut reused)? {
                     return Ok(false);
                 }
             }
             match stretch {
                 Stretch::Made(bytes) => {
                     window.bytes.extend_from_slice(bytes);
-                    patches.reused += bytes.len() as u64;
+                    reused += bytes.len() as u64;
                 }
                 Stretch::Untold(length) => {
-                    return self.untold(offset, length, &mut window, &mut patches);
+                    return self.untold(offset, length, &mut window, &mut reused);
                 }
                 Stretch::Chunk(placed) => {
                     window.chunks.push(placed);
@@ -118,7 +119,7 @@ impl Patcher<'_, '_> {
             }
             Ok::<_, Error>(true)
         });
-        let done = done.and_then(|()| self.give(window, &mut patches));
+        let done = done.and_then(|()| self.give(window, &mut reused));
         if let Err(error) = done {
             let error = match error {
                 Error::Registry(error) => io::Error::other(error),
@@ -126,7 +127,7 @@ impl Patcher<'_, '_> {
             };
             let _ = self.parts.send(Err(error)); // Whoever read may be gone.
         }
-        patches
+        reused
     }
 
     /// Adds bytes that only the layer can tell, in as many windows as it takes.
@@ -135,7 +136,7 @@ impl Patcher<'_, '_> {
         offset: u64,
         length: u64,
         window: &mut Window,
-        patches: &mut Filled,
+        reused: &mut u64,
     ) -> Result<bool, Error> {
         let (mut at, end) = (offset, offset + length);
         while at < end {
@@ -143,7 +144,7 @@ impl Patcher<'_, '_> {
             if room == 0 {
                 let full = std::mem::take(window);
                 window.start = at;
-                if !self.give(full, patches)? {
+                if !self.give(full, reused)? {
                     return Ok(false);
                 }
                 continue;
@@ -158,7 +159,7 @@ impl Patcher<'_, '_> {
     }
 
     /// Puts a window together and passes it on. Returns false if nobody wants it any more.
-    fn give(&self, mut window: Window, patches: &mut Filled) -> Result<bool, Error> {
+    fn give(&self, mut window: Window, reused: &mut u64) -> Result<bool, Error> {
         if window.bytes.is_empty() {
             return Ok(true);
         }
@@ -171,7 +172,7 @@ impl Patcher<'_, '_> {
             match seen.and_then(|seen| reader.read(&placed.chunk, seen)) {
                 Some(content) => {
                     window.bytes[place(placed.offset)..][..content.len()].copy_from_slice(content);
-                    patches.reused += content.len() as u64;
+                    *reused += content.len() as u64;
                 }
                 None => wanted.push(*placed),
             }
@@ -179,7 +180,7 @@ impl Patcher<'_, '_> {
         let mut came = HashSet::new();
         if !wanted.is_empty() {
             let bytes = &mut window.bytes;
-            let fetched = far.parts.chunks(
+            far.parts.chunks(
                 far.repository,
                 &self.blob,
                 &wanted,
@@ -189,7 +190,6 @@ impl Patcher<'_, '_> {
                     Ok(())
                 },
             )?;
-            patches.fetched += fetched.bytes;
         }
         // What is not as the table says may be as the digest of the layer says.
         wanted.retain(|placed| !came.contains(&placed.offset));
@@ -208,7 +208,6 @@ impl Patcher<'_, '_> {
                 &self.blob,
                 ranges,
                 &mut |offset, content| {
-                    patches.fetched += content.len() as u64;
                     let until = (offset + content.len() as u64).min(end);
                     let after = plain.partition_point(|it| it.end <= offset);
                     for part in plain[after..].iter().take_while(|it| it.start < until) {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Delta, Estimate, Places, groups, read};
+use super::{Delta, Estimate, Places, groups, positions, read};
 use crate::{
     digest::Digest,
     oci::Descriptor,
@@ -16,15 +16,14 @@ use crate::{
         chain::Family,
         kit::{Kit, Place},
         sources::Sources,
-        toc::{self, Contents, Far, Parts},
+        toc::{Contents, Far, Parts},
         unpack::{Options, Selection, Wanted},
     },
     progress::Progress,
-    toc::Entry,
+    toc::{Entry, TocRef},
 };
 
-/// A table of contents is fetched for layers of so many times its size at least: it comes whole, and
-/// may come for nothing.
+/// Tables are fetched for layers of so many times their size at least: they may come for nothing.
 const WORTH: u64 = 8;
 
 /// A kit in a registry of which layers are to come.
@@ -68,13 +67,23 @@ pub(in crate::ops) fn open<'o>(
         let lacking = lacking.filter(|layer| !here.contains(&layer.digest));
         let lacking: Vec<_> = lacking.filter(|it| known.insert(it.digest)).collect();
         let size: u64 = lacking.iter().map(|layer| layer.size).sum();
-        let toc = toc::descriptor(&kit.manifest);
-        if toc.is_none_or(|toc| toc.size > size / WORTH) {
+        let toc = TocRef::of(&kit.manifest).ok().flatten();
+        if toc.is_some_and(|toc| toc.root_size > size / WORTH) {
             continue;
         }
         let far = Far { parts, repository };
         let contents = Contents::open(&kit.manifest, sources.store, Some(far), progress)?;
-        let Some(contents) = contents.map(Contents::hold).transpose()?.flatten() else {
+        let Some(contents) = contents else {
+            continue;
+        };
+        let places = positions(&kit.manifest);
+        let wanted: Vec<usize> = lacking.iter().map(|it| places[&it.digest]).collect();
+        if contents.length_of(&wanted) > size / WORTH {
+            continue;
+        }
+        let repository = kit.reference.repository();
+        let kits = super::near::kits(sources.store, repository, progress)?;
+        let Some(contents) = contents.hold(&wanted, &kits)? else {
             continue;
         };
         opened.push(Opened {
@@ -132,15 +141,11 @@ pub(in crate::ops) fn plan<'o>(
             trees: &options.trees,
             file: Some(&file),
         };
-        let mut groups = groups(contents.root(), manifest, lacking.clone()).into_iter();
-        let Some(group) = groups.next() else {
-            continue;
-        };
-        if groups.next().is_some() {
-            progress.detail("more chunks are wanted than are looked for: some layers come whole");
+        // What is held of tables bounds how many groups there are.
+        for group in groups(contents.root(), manifest, lacking.clone()) {
+            let positions: Vec<usize> = group.into_iter().map(|(position, _)| position).collect();
+            deltas.extend(Delta::plan(contents, *far, &positions, &places, progress)?);
         }
-        let positions: Vec<usize> = group.into_iter().map(|(position, _)| position).collect();
-        deltas.extend(Delta::plan(contents, *far, &positions, &places, progress)?);
     }
     Ok(Patches(deltas))
 }
@@ -203,5 +208,7 @@ pub fn estimate(
         let of = of.find_map(|delta| delta.estimate_of(&layer.digest));
         estimate.add(of.unwrap_or(Estimate::whole(layer.size)));
     }
+    // As much of tables of contents as now comes again.
+    estimate.delta += parts.came();
     Ok((estimate.full > 0).then_some(estimate))
 }

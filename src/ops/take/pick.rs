@@ -130,15 +130,6 @@ fn cost(table: &Table, wanted: &Wanted, globs: &PathGlobs) -> Option<u64> {
 }
 
 impl Pick<'_> {
-    /// Returns how many bytes it fetches, about; `None` where only fetching tells.
-    pub(in crate::ops) const fn cost(&self) -> Option<u64> {
-        if self.is_verified {
-            Some(self.cost)
-        } else {
-            None
-        }
-    }
-
     /// Takes what `select` accepts of the layer. What is wrong with it is kept for the end of the
     /// run, as with layers that are read whole.
     pub(in crate::ops) fn unpack(

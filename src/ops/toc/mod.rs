@@ -12,7 +12,12 @@ mod make;
 mod parts;
 mod remake;
 
-use std::{io, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    ops::Range,
+    sync::Arc,
+};
 
 pub use self::{
     add::{Added, add},
@@ -24,12 +29,13 @@ pub(super) use keep::{Keep, artifact, is_toc_tag, keep, toc_tag};
 
 use super::Error;
 use crate::{
+    digest::Digest,
     oci::{Descriptor, Manifest},
     platform,
     progress::Progress,
     registry::{self, Repository},
     store::{self, Store},
-    toc::{self, Root, Table, TocRef},
+    toc::{self, Root, Table, TableRef, TocRef},
 };
 
 /// A table of contents up to this length is fetched at once: a second request costs more.
@@ -57,10 +63,13 @@ pub struct Contents<'c> {
     progress: &'c dyn Progress,
 }
 
+#[derive(Clone)]
 enum Place<'c> {
     Store(&'c Store),
     Far(Far<'c>),
-    Memory(Vec<u8>),
+    Memory(Arc<[u8]>),
+    /// Some tables alone, by their places.
+    Held(Arc<HashMap<u64, Vec<u8>>>),
 }
 
 impl<'c> Contents<'c> {
@@ -136,7 +145,7 @@ impl<'c> Contents<'c> {
                 toc,
                 root,
                 place: if is_small {
-                    Place::Memory(bytes)
+                    Place::Memory(bytes.into())
                 } else {
                     Place::Far(far)
                 },
@@ -149,23 +158,81 @@ impl<'c> Contents<'c> {
         }
     }
 
-    /// Brings all of it into memory, for who needs its tables more than once. `None` if it is too
-    /// large for that or cannot be had.
-    pub(super) fn hold(mut self) -> Result<Option<Self>, Error> {
-        if let Place::Far(far) = &self.place {
-            if self.toc.size > MOST_HELD {
-                self.progress
-                    .detail("the table of contents is too large to be used from the registry");
-                return Ok(None);
-            }
-            let blob = self.toc.descriptor();
-            let read = far.parts.read(far.repository, &blob, 0..self.toc.size);
-            let Some(bytes) = or_none(read, self.progress)? else {
-                return Ok(None);
-            };
-            self.place = Place::Memory(bytes);
+    /// Returns the same with the tables of the layers at `positions` in memory, for who needs them
+    /// more than once; those that `kits` have, too, are taken from there. `None` if that is too much
+    /// to hold, or cannot be had. Other tables it may not have.
+    pub(super) fn hold(
+        &self,
+        positions: &[usize],
+        kits: &[Contents<'_>],
+    ) -> Result<Option<Self>, Error> {
+        let held = |place| Self {
+            toc: self.toc,
+            root: self.root.clone(),
+            place,
+            progress: self.progress,
+        };
+        let far = match &self.place {
+            Place::Far(far) => far,
+            near => return Ok(Some(held(near.clone()))),
+        };
+        if self.length_of(positions) > MOST_HELD {
+            self.progress
+                .detail("the table of contents is too large to be used from the registry");
+            return Ok(None);
         }
-        Ok(Some(self))
+        let mut tables = HashMap::new();
+        shared_tables(&self.root, Some(positions), kits, &mut |offset, table| {
+            tables.insert(offset, table.into_bytes());
+            Ok(())
+        })?;
+        let ranges = positions.iter().map(|position| self.range(*position));
+        let mut lacking: Vec<_> = ranges
+            .filter(|range| range.start < range.end && !tables.contains_key(&range.start))
+            .collect();
+        lacking.sort_unstable_by_key(|range| range.start);
+        lacking.dedup();
+        let read = far
+            .parts
+            .read_all(far.repository, &self.toc.descriptor(), &lacking);
+        let Some(came) = or_none(read, self.progress)? else {
+            return Ok(None);
+        };
+        tables.extend(lacking.iter().map(|range| range.start).zip(came));
+        Ok(Some(held(Place::Held(Arc::new(tables)))))
+    }
+
+    /// Returns how long the tables of the layers at `positions` are together.
+    pub(super) fn length_of(&self, positions: &[usize]) -> u64 {
+        let ranges = positions.iter().map(|position| self.range(*position));
+        let ranges: HashSet<_> = ranges.collect();
+        ranges
+            .into_iter()
+            .map(|range| range.end - range.start)
+            .sum()
+    }
+
+    /// Returns how many bytes of it have to come if it is to be here, and those of its tables that
+    /// `kits` have are taken from there.
+    pub(super) fn lacking(&self, kits: &[Contents<'_>]) -> u64 {
+        if self.is_here() {
+            return 0;
+        }
+        let mut known = HashSet::new();
+        for layer in kits.iter().flat_map(|kit| kit.root.layers()) {
+            known.extend(layer.table.ok().map(|table| table.digest));
+        }
+        let tables = self.root.tables().filter_map(|position| {
+            let table = self.root.layers()[position].table.ok()?;
+            (!known.contains(&table.digest)).then_some(u64::from(table.length))
+        });
+        self.toc.root_size + tables.sum::<u64>()
+    }
+
+    /// Returns where in the blob the table of a layer is; nowhere if it has none.
+    fn range(&self, position: usize) -> Range<u64> {
+        let layer = self.root.layers().get(position);
+        layer.and_then(toc::LayerRef::range).unwrap_or(0..0)
     }
 
     /// Tells whether it is in the store.
@@ -201,21 +268,17 @@ impl<'c> Contents<'c> {
         positions: &[usize],
         take: &mut dyn FnMut(usize, Option<Table>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let range = |position: usize| {
-            let layer = self.root.layers().get(position);
-            layer.and_then(toc::LayerRef::range).unwrap_or(0..0)
-        };
         let mut rest = positions;
         while !rest.is_empty() {
             let mut length = 0;
             let fits = rest.iter().take_while(|position| {
-                let range = range(**position);
+                let range = self.range(**position);
                 length += range.end - range.start;
                 length <= TOGETHER
             });
             let (now, later) = rest.split_at(fits.count().max(1));
             rest = later;
-            let ranges: Vec<_> = now.iter().map(|position| range(*position)).collect();
+            let ranges: Vec<_> = now.iter().map(|position| self.range(*position)).collect();
             let tables = self.read(&ranges)?;
             for (position, bytes) in now.iter().zip(tables) {
                 let table = bytes.and_then(|bytes| self.check(*position, bytes));
@@ -254,6 +317,10 @@ impl<'c> Contents<'c> {
                 };
                 ranges.iter().map(part).collect()
             }
+            Place::Held(tables) => {
+                let table = |range: &Range<u64>| tables.get(&range.start).cloned();
+                ranges.iter().map(table).collect()
+            }
             Place::Far(far) => {
                 let blob = self.toc.descriptor();
                 let wanted: Vec<_> = ranges.iter().filter(|it| is_wanted(it)).cloned().collect();
@@ -267,6 +334,41 @@ impl<'c> Contents<'c> {
             }
         })
     }
+}
+
+/// Gives those of the tables that `root` names, of the layers at `positions` or of all, that `kits`
+/// have, too, to `take`, each once and with its place in the blob.
+pub(super) fn shared_tables(
+    root: &Root,
+    positions: Option<&[usize]>,
+    kits: &[Contents<'_>],
+    take: &mut dyn FnMut(u64, Table) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let table = |position: usize| root.layers().get(position)?.table.ok();
+    let tables: Vec<TableRef> = match positions {
+        Some(positions) => positions.iter().filter_map(|it| table(*it)).collect(),
+        None => root.tables().filter_map(table).collect(),
+    };
+    // A root that lies about how long a table is has no room for it.
+    let key = |table: TableRef| (table.digest, table.length);
+    let mut wanted: HashMap<(Digest, u32), u64> =
+        tables.into_iter().map(|it| (key(it), it.offset)).collect();
+    for kit in kits {
+        let layers = kit.root().layers().iter().enumerate();
+        let shared = layers.filter_map(|(position, layer)| {
+            let offset = wanted.remove(&key(layer.table.ok()?))?;
+            Some((position, offset))
+        });
+        let (positions, offsets): (Vec<usize>, Vec<u64>) = shared.unzip();
+        let mut offsets = offsets.into_iter();
+        kit.each_table(&positions, &mut |_, table| {
+            if let (Some(offset), Some(table)) = (offsets.next(), table) {
+                take(offset, table)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads a part of the blob in the store. It is for the caller to check it.

@@ -4,6 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
 };
@@ -35,12 +36,13 @@ pub type TakeBytes<'t> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 't;
 pub struct Parts<'n> {
     network: &'n Network,
     downloads: Arc<Downloads>,
+    came: Arc<AtomicU64>,
     progress: &'n dyn Progress,
 }
 
 impl<'n> Parts<'n> {
     /// Returns a way that shares connections with `downloads`. Nothing is sent yet.
-    pub const fn new(
+    pub fn new(
         network: &'n Network,
         downloads: Arc<Downloads>,
         progress: &'n dyn Progress,
@@ -48,8 +50,14 @@ impl<'n> Parts<'n> {
         Self {
             network,
             downloads,
+            came: Arc::default(),
             progress,
         }
+    }
+
+    /// Returns how many bytes came this way, wanted or not.
+    pub fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
     }
 
     /// Fetches `ranges` of a blob and gives what comes to `take` with its place: each byte once,
@@ -68,7 +76,11 @@ impl<'n> Parts<'n> {
         let mut fetching = Task(Some(self.network.runtime().spawn(fetching)));
         loop {
             match pieces.recv_timeout(LOOK) {
-                Ok(piece) => take(piece.offset, &piece.bytes)?,
+                Ok(piece) => {
+                    let length = piece.bytes.len() as u64;
+                    self.came.fetch_add(length, Ordering::Relaxed);
+                    take(piece.offset, &piece.bytes)?;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

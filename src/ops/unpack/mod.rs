@@ -186,7 +186,6 @@ pub fn run(
             let of = (wanted_layer, label.as_str());
             let which = (&options.globs, &select as &(dyn Fn(&[u8]) -> bool + Sync));
             held = pick.unpack(&mut unpack, of, &tables, which, progress)?.held;
-            moved.fetched += pick.cost().unwrap_or_default();
         } else if let Some((patched, patcher)) = patches.read(descriptor)? {
             held = thread::scope(|scope| {
                 let making = scope.spawn(|| patcher.run());
@@ -194,7 +193,7 @@ pub fn run(
                 let layer = sources::source(wanted_layer, label.clone(), read, None);
                 let held = unpack.layer(layer, &select).map(|report| report.held);
                 let made = making.join();
-                moved.add(made.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                moved.reused += made.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 held
             })?;
             if !held && progress.cancelled() {
@@ -250,6 +249,7 @@ pub fn run(
         return Err(no_file(kit));
     }
     let files = unpack.finish()?;
+    moved.fetched += parts.as_ref().map_or(0, Parts::came);
     if let Some(path) = &options.ready_file {
         ready::announce(path, &format!("{}\n", kit.descriptor.digest))?;
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use modelkit::{
     chunk::{Chunk, ChunkHash},
-    toc::Form,
+    digest::Digest,
+    oci::Manifest,
+    toc::{Form, Planned, Root, TocRef},
 };
 
 use super::{
@@ -64,6 +66,32 @@ fn a_table_of_contents_that_is_gone_or_wrong_costs_a_download() {
         shelf.put_blob(&toc, wrong.into());
         assert_eq!(right_all_the_same(&shelf), 0, "{number}");
     }
+}
+
+#[test]
+fn a_root_that_lies_about_the_length_of_a_table_costs_a_download() {
+    // The model is the same in both, and so its table is in the store when the second kit comes.
+    let Versions { mut shelf, .. } = versions(|_| {});
+    let bytes = shelf.manifest_bytes(&shelf.digest("2")).to_vec();
+    let mut manifest = Manifest::parse(&bytes).unwrap();
+    let content = shelf.blob(&tocs_of(&shelf, "2")).to_vec();
+    let toc = TocRef::of(&manifest).unwrap().unwrap();
+    let head = usize::try_from(toc.root_size).unwrap();
+    let told = Root::open(&toc, &manifest, &content[..head]).unwrap();
+    let planned = told.layers().iter().map(|layer| Planned {
+        digest: layer.digest,
+        size: layer.size,
+        encoding: layer.encoding,
+        table: layer.table.map(|table| (1, table.digest)),
+    });
+    let root = Root::plan(planned);
+    let forged = [root.to_bytes(), vec![0; manifest.layers.len()]].concat();
+    let toc = TocRef::new(Digest::of(&forged), &root);
+    assert_eq!(toc.size, forged.len() as u64);
+    toc.annotate(&mut manifest.annotations);
+    shelf.put_blob(&toc.digest.to_string(), forged.into());
+    shelf.put("2", crate::support::fake::MANIFEST, &manifest.to_bytes());
+    assert_eq!(right_all_the_same(&shelf), 0);
 }
 
 #[test]
