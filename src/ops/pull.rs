@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashSet, path::PathBuf, slice, sync::Arc};
 use super::{
     Error,
     chain::{self, ChainError, Child},
-    delta::{Coming, Estimate},
+    delta::{Coming, Estimate, coming_contents},
     kit,
     remote::{Remote, needs_registry, registry_of},
     toc::Parts,
@@ -16,7 +16,7 @@ use crate::{
     kitfile::{Kitfile, MAX_CONFIG_BYTES},
     oci::{Descriptor, Family},
     platform,
-    progress::Progress,
+    progress::{Progress, Silent},
     reference::{self, Reference},
     registry::{
         self, Fetched, Repository,
@@ -81,49 +81,18 @@ struct Planned {
     kitfile: Kitfile,
 }
 
-/// Pulls a kit and its parents. Their documents come first: what cannot be pulled is refused
-/// before anything large is fetched. The kit gets its name when all of it is in the store, after
-/// its parents got theirs.
-pub fn run(
-    store: &Store,
-    network: &Network,
-    registries: &dyn Registries,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Result<Report, Error> {
-    let puller = Puller {
-        store,
-        network,
-        registries,
-        options,
-        progress,
-    };
-    let kit = puller.look(&options.reference)?;
-    check_digest(&kit, options)?;
-    let kits = puller.with_parents(kit)?;
-    let writer = store.writer(progress)?;
-    check_space(&writer, &kits)?;
-    let downloads = Arc::new(Downloads::new(options.download));
-    let transfer = Transfer {
-        network,
-        writer: &writer,
-        downloads: &downloads,
-        concurrency: options.concurrency,
-        progress,
-    };
-    let mut moved = Moved::default();
-    let mut done = Vec::new();
-    for kit in kits.iter().rev() {
-        let stored = puller.store(kit, &transfer, &mut moved);
-        done.push(stored.map_err(|error| unfinished(store, &kits, error))?);
-    }
-    let kit = done.pop().expect("the kit that was asked for is there");
-    done.reverse();
-    Ok(Report {
-        kit,
-        parents: done,
-        moved,
-    })
+/// Pulls kits, or looks what that would take.
+pub struct Pull<'p> {
+    /// Where they go.
+    pub store: &'p Store,
+    /// What waits.
+    pub network: &'p Network,
+    /// Where they come from.
+    pub registries: &'p dyn Registries,
+    /// What is pulled.
+    pub options: &'p Options,
+    /// Who is told.
+    pub progress: &'p dyn Progress,
 }
 
 /// What a pull would do.
@@ -137,42 +106,6 @@ pub struct Plan {
     pub estimate: Estimate,
     /// How many blobs are there.
     pub present: usize,
-}
-
-/// Looks what a pull would fetch. Nothing is written; of what would be fetched the documents are.
-pub fn plan(
-    store: &Store,
-    network: &Network,
-    registries: &dyn Registries,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Result<Plan, Error> {
-    let puller = Puller {
-        store,
-        network,
-        registries,
-        options,
-        progress,
-    };
-    let kit = puller.look(&options.reference)?;
-    check_digest(&kit, options)?;
-    let kits = puller.with_parents(kit)?;
-    let parts = Parts::new(
-        network,
-        Arc::new(Downloads::new(options.download)),
-        progress,
-    );
-    let (mut estimate, mut present) = (Estimate::default(), 0);
-    for kit in &kits {
-        present += puller.coming(kit).estimate(store, &parts, &mut estimate)?;
-    }
-    let mut kits = kits.iter().map(Planned::pulled);
-    Ok(Plan {
-        kit: kits.next().expect("the kit that was asked for is there"),
-        parents: kits.collect(),
-        estimate,
-        present,
-    })
 }
 
 fn check_digest(kit: &Planned, options: &Options) -> Result<(), Error> {
@@ -204,15 +137,64 @@ impl Planned {
     }
 }
 
-struct Puller<'p> {
-    store: &'p Store,
-    network: &'p Network,
-    registries: &'p dyn Registries,
-    options: &'p Options,
-    progress: &'p dyn Progress,
-}
+impl Pull<'_> {
+    /// Pulls a kit and its parents. Their documents come first: what cannot be pulled is refused
+    /// before anything large is fetched. The kit gets its name when all of it is in the store, after
+    /// its parents got theirs.
+    pub fn run(&self) -> Result<Report, Error> {
+        let kits = self.look_at_all()?;
+        let writer = self.store.writer(self.progress)?;
+        check_space(&writer, &kits)?;
+        let downloads = Arc::new(Downloads::new(self.options.download));
+        let transfer = Transfer {
+            network: self.network,
+            writer: &writer,
+            downloads: &downloads,
+            concurrency: self.options.concurrency,
+            progress: self.progress,
+        };
+        let mut moved = Moved::default();
+        let mut done = Vec::new();
+        for kit in kits.iter().rev() {
+            let stored = self.store(kit, &transfer, &mut moved);
+            done.push(stored.map_err(|error| unfinished(self.store, &kits, error))?);
+        }
+        let kit = done.pop().expect("the kit that was asked for is there");
+        done.reverse();
+        Ok(Report {
+            kit,
+            parents: done,
+            moved,
+        })
+    }
 
-impl Puller<'_> {
+    /// Looks what a pull would fetch. Nothing is written; of what would be fetched the documents
+    /// are, and of tables of contents what tells of layers that are not here.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        let kits = self.look_at_all()?;
+        let downloads = Arc::new(Downloads::new(self.options.download));
+        let parts = Parts::new(self.network, downloads, self.progress);
+        let (mut estimate, mut present) = (Estimate::default(), 0);
+        for kit in &kits {
+            let coming = self.coming(kit);
+            present += coming.estimate(self.store, &parts, &mut estimate)?;
+        }
+        let mut kits = kits.iter().map(Planned::pulled);
+        Ok(Plan {
+            kit: kits.next().expect("the kit that was asked for is there"),
+            parents: kits.collect(),
+            estimate,
+            present,
+        })
+    }
+
+    /// Fetches the documents of the kit and of its parents, the nearest first.
+    fn look_at_all(&self) -> Result<Vec<Planned>, Error> {
+        let kit = self.look(&self.options.reference)?;
+        check_digest(&kit, self.options)?;
+        self.with_parents(kit)
+    }
+
     /// Fetches the documents of a kit.
     fn look(&self, reference: &Reference) -> Result<Planned, Error> {
         let reference = reference.clone().or_latest();
@@ -412,7 +394,12 @@ fn check_space(writer: &Writer<'_>, kits: &[Planned]) -> Result<(), Error> {
     let store = writer.store();
     let mut seen = HashSet::new();
     let mut need = 0;
-    for blob in kits.iter().flat_map(|kit| kit.fetched.manifest.blobs()) {
+    let tocs = kits.iter().filter_map(|kit| {
+        let toc = coming_contents(&kit.fetched.manifest, &Silent)?;
+        Some(toc.descriptor())
+    });
+    let blobs = kits.iter().flat_map(|kit| kit.fetched.manifest.blobs());
+    for blob in blobs.cloned().chain(tocs) {
         if !seen.insert(blob.digest)
             || writer.has(&blob.digest, blob.size, Trust::Recorded)? == Presence::Here
         {

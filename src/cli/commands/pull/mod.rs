@@ -19,7 +19,7 @@ use crate::{
     digest::Digest,
     ops::{
         delta,
-        pull::{self, Options, Plan, Pulled, Report},
+        pull::{Options, Plan, Pull, Pulled, Report},
         transfer::Network,
     },
     reference::Reference,
@@ -100,12 +100,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(dir) = &args.dir {
         return folder::run(args, dir, &store, &network, &access, context, &progress);
     }
+    let pull = Pull {
+        store: &store,
+        network: &network,
+        registries: &access,
+        options: &options,
+        progress: &progress,
+    };
     if args.dry_run {
-        let plan = pull::plan(&store, &network, &access, &options, &progress)?;
+        let plan = pull.plan()?;
         drop(progress);
         return print_plan(&args.output.format, &plan, context);
     }
-    let report = pull::run(&store, &network, &access, &options, &progress);
+    let report = pull.run();
     drop(progress);
     let report = report?;
     print(&args.output.format, &report, context)
