@@ -190,13 +190,21 @@ impl<'d> Delta<'d> {
             }
             stop(progress)
         })?;
-        let comes = layers.values().any(|(_, estimate)| estimate.delta > 0);
-        // Asked of what is small: who knows no parts sends all of it.
-        let blob = contents.reference().descriptor();
-        if comes && !self.far.parts.are_given(self.far.repository, &blob)? {
+        let coming = layers.values().filter(|(_, estimate)| estimate.delta > 0);
+        let smallest = coming.min_by_key(|(_, estimate)| estimate.full);
+        let Some((position, _)) = smallest else {
+            return Ok(());
+        };
+        // Asked of what is small, if that is there: who knows no parts sends all of it.
+        let toc = contents.reference().descriptor();
+        let layer = &contents.root().layers()[*position];
+        let blobs = [toc, Descriptor::new("", layer.digest, layer.size)];
+        if !self.far.parts.are_given(self.far.repository, &blobs)? {
             progress.detail("the registry gives no parts of blobs: layers are fetched whole");
-            layers.clear();
-            total.delta = total.full;
+            // Of what is all here none are needed.
+            layers.retain(|_, (_, estimate)| estimate.delta == 0);
+            let saved = layers.values().map(|(_, estimate)| estimate.full);
+            total.delta = total.full - saved.sum::<u64>();
         }
         Ok(())
     }

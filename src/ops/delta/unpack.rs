@@ -51,7 +51,7 @@ pub(in crate::ops) fn open<'o>(
     // Who takes single files does not read layers to their ends.
     let far = selection.layers.iter().filter(|wanted| wanted.is_far());
     let far: Vec<&Wanted> = far.filter(|_| options.globs.is_everything()).collect();
-    if far.is_empty() || !may_be_here(sources, options, progress)? {
+    if far.is_empty() || !may_be_here(&far, sources, options, progress)? {
         return Ok(opened);
     }
     let here = far.iter().map(|wanted| &wanted.layer.descriptor);
@@ -98,13 +98,27 @@ pub(in crate::ops) fn open<'o>(
 
 /// Tells whether there is anything that layers could be put together from.
 fn may_be_here(
+    layers: &[&Wanted],
     sources: &Sources<'_>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<bool, Error> {
-    let in_target = fs::read_dir(&options.target).is_ok_and(|mut it| it.next().is_some());
-    let in_files = in_target || !options.trees.is_empty();
+    let mut layers = layers.iter();
+    let in_files =
+        !options.trees.is_empty() || layers.any(|layer| is_in_target(layer, &options.target));
     Ok(in_files || !super::near::kits(sources.store, None, progress)?.is_empty())
+}
+
+/// Tells whether files of a layer may be in the target: not where nothing is at the path of its
+/// element, below which they all are if the config tells digests.
+fn is_in_target(wanted: &Wanted, target: &Path) -> bool {
+    let entry = &wanted.layer.entry;
+    if entry.digest.is_none() || entry.clean == "." {
+        return fs::read_dir(target).is_ok_and(|mut it| it.next().is_some());
+    }
+    let below = wanted.below.as_deref().unwrap_or_default();
+    let path = target.join(below).join(&entry.clean);
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// Layers that are put together.

@@ -100,7 +100,7 @@ impl<'t> Tables<'t> {
         if let Some(known) = of.are_given.get() {
             return Ok(*known);
         }
-        let blob = &wanted.layer.descriptor;
+        let blob = std::slice::from_ref(&wanted.layer.descriptor);
         let are_given = far.parts.are_given(far.repository, blob)?;
         Ok(*of.are_given.get_or_init(|| are_given))
     }

@@ -135,24 +135,28 @@ impl<'n> Parts<'n> {
         Ok(parts)
     }
 
-    /// Tells whether the registry gives parts of a blob, by asking for its last byte.
-    pub fn are_given(&self, repository: &Repository, blob: &Descriptor) -> Result<bool, Error> {
-        if blob.size < 2 {
-            return Ok(false);
+    /// Tells whether the registry gives parts of blobs, by asking for the last byte of the first of
+    /// `blobs` that it has.
+    pub fn are_given(&self, repository: &Repository, blobs: &[Descriptor]) -> Result<bool, Error> {
+        for blob in blobs.iter().filter(|blob| blob.size > 1) {
+            let asked = async {
+                let mut body = repository
+                    .blob(blob, blob.size - 1..blob.size, None)
+                    .await?;
+                // Read to its end, so that the connection can be used again.
+                while body.next().await?.is_some() {}
+                Ok::<_, registry::Error>(())
+            };
+            match self.network.wait(self.progress, asked) {
+                Ok(()) => return Ok(true),
+                Err(Error::Registry(registry::Error::NoBlob { .. })) => {}
+                Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let asked = async {
-            let mut body = repository
-                .blob(blob, blob.size - 1..blob.size, None)
-                .await?;
-            // Read to its end, so that the connection can be used again.
-            while body.next().await?.is_some() {}
-            Ok::<_, registry::Error>(())
-        };
-        match self.network.wait(self.progress, asked) {
-            Ok(()) => Ok(true),
-            Err(Error::Registry(error)) if !matches!(error, registry::Error::Http(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(false)
     }
 }
 

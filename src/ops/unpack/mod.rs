@@ -181,7 +181,7 @@ pub fn run(
         };
         let descriptor = &wanted_layer.layer.descriptor;
         let pick = picks.get(position).and_then(Option::as_ref);
-        let mut held = false;
+        let (mut held, mut is_lost) = (false, false);
         if let Some(pick) = pick {
             let of = (wanted_layer, label.as_str());
             let which = (&options.globs, &select as &(dyn Fn(&[u8]) -> bool + Sync));
@@ -199,14 +199,21 @@ pub fn run(
             if !held && progress.cancelled() {
                 return Err(archive::Error::Interrupted.into());
             }
-            if !held {
+            let cause = unpack.failure().filter(|_| !held);
+            let source = cause.and_then(archive::Error::of_source);
+            is_lost = matches!(source, Some(registry::Error::Http(_)));
+            if let Some(cause) = cause.filter(|_| !is_lost) {
+                let why = match source {
+                    Some(why) => why.to_string(),
+                    None => cause.to_string(),
+                };
                 progress.warn(&format!(
-                    "what was put together for {label} is something else: it is fetched whole"
+                    "{label} could not be put together, and is fetched whole: {why}"
                 ));
                 unpack.forgive();
             }
         }
-        if !held && pick.is_none() {
+        if !held && pick.is_none() && !is_lost {
             let source = ahead.source(position, label.clone());
             let is_far = matches!(source.read, Blob::Far(_));
             moved.fetched += if is_far { descriptor.size } else { 0 };

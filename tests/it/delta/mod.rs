@@ -2,6 +2,7 @@
 
 mod folders; // kits that go into folders and not into the store
 mod lies; // tables, registries and files that are not what they say
+mod ways; // what registries give, and whether it is worth to be asked for
 
 use serde_json::Value;
 
