@@ -335,7 +335,7 @@ Kitfile
 data/train.csv
 [stderr]
 [HOST]/team/net:1 is not in the store: it is read from its registry
-Reading all of dataset `train` to `data`, which has no table of contents
+warning: the kit has no table of contents: what is listed was read in its layers here and there, and not verified
 2 files of 1020.1 KiB would be written to out
 [exit 0]
 
@@ -343,7 +343,7 @@ Reading all of dataset `train` to `data`, which has no table of contents
     );
     nothing_stored(&kit);
     assert!(!kit.path("out").exists());
-    assert!(shelf.sent() < 2 * MIB as u64);
+    assert!(shelf.sent() < MIB as u64 / 4);
 }
 
 #[cfg(unix)]

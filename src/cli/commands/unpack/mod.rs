@@ -1,5 +1,7 @@
 //! `kit unpack`
 
+mod list;
+
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use serde::Serialize;
@@ -23,7 +25,7 @@ use crate::{
         self,
         chain::{self, Family},
         datasets::{self, Elsewhere, Objects, Source},
-        delta, files, kit,
+        delta, kit,
         remote::Remote,
         stream::Streams,
         transfer::Network,
@@ -241,10 +243,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         store: &store,
         streams,
         objects,
-        unverified: args.allow_unverified,
+        // A list is no file that somebody works with: nobody wants all of a kit to come for it.
+        unverified: args.allow_unverified || args.dry_run,
     };
     if args.dry_run {
-        return list(args, &family, &sources, &options, context, &progress);
+        return list::run(args, &family, &sources, &options, context, &progress);
     }
     context.ui.status(format_args!(
         "Unpacking to {}",
@@ -420,81 +423,4 @@ pub(super) fn summary(files: &Files) -> String {
         }
     }
     format!("{} ({})", parts.join(", "), human::bytes(files.bytes))
-}
-
-/// Lists the files that are selected.
-fn list(
-    args: &Args,
-    family: &Family,
-    sources: &Sources<'_>,
-    options: &Options,
-    context: &Context,
-    progress: &dyn crate::progress::Progress,
-) -> Result<(), Failure> {
-    let mut found: Vec<(String, u64)> = Vec::new();
-    let kit = &family.kit;
-    let selection = unpack::select(family, options)?;
-    if selection.kitfile {
-        let size = kit.kitfile_text().len() as u64;
-        found.push((unpack::KITFILE.to_owned(), size));
-    }
-    let estimate = delta::estimate_unpack(family, &selection, sources, options, progress)?;
-    let layers = selection.layers;
-    files::list_layers(
-        unpack::kits(family),
-        &layers,
-        sources,
-        &options.globs,
-        progress,
-        &mut |_, file| {
-            // A Kitfile among the files is the one that is listed already.
-            let again = file.path == unpack::KITFILE.as_bytes()
-                && found
-                    .first()
-                    .is_some_and(|(path, _)| path == unpack::KITFILE);
-            if !file.is_folder && !again {
-                found.push((String::from_utf8_lossy(&file.path).into_owned(), file.size));
-            }
-            Ok(())
-        },
-    )?;
-    for dataset in &selection.objects {
-        let (Source::Object { location, .. }, Some(objects)) = (&dataset.source, &sources.objects)
-        else {
-            continue;
-        };
-        if options.globs.selects(dataset.path.as_bytes()) {
-            let size = objects.open(location)?.size();
-            found.push((dataset.path.clone(), size));
-        }
-    }
-    if found.is_empty() {
-        let reference = kit.reference.to_string();
-        return Err(ops::Error::NoFile { reference }.into());
-    }
-    let document = || -> serde_json::Value {
-        let files = found
-            .iter()
-            .map(|(path, size)| serde_json::json!({"path": path, "size": size}));
-        files.collect()
-    };
-    match &args.output.format {
-        Format::Table => {}
-        Format::Json => return context.ui.json(&document()),
-        Format::Template(template) => return context.ui.template(template, &document()),
-    }
-    for (path, _) in &found {
-        context.ui.line(path)?;
-    }
-    context.ui.status(format_args!(
-        "{} of {} would be written to {}",
-        human::count(found.len() as u64, "file"),
-        human::bytes(found.iter().map(|(_, size)| size).sum()),
-        args.dir.display()
-    ));
-    // Without anything here it is what was said already.
-    if let Some(estimate) = estimate.filter(|it| it.delta < it.full) {
-        context.ui.status(would_fetch(&estimate));
-    }
-    Ok(())
 }
