@@ -27,8 +27,10 @@ use crate::{
 
 /// How much content is fetched at a time. Twice that is held.
 pub(super) const GROUP: u64 = 16 << 20;
-/// How many tables are asked for at a time, where the one that is looked for may be among the first.
+/// How many tables are asked for first, where the one that is looked for may be among them.
 const FEW: usize = 64;
+/// How many times as many are asked for each time that it was not.
+const MORE: usize = 4;
 
 /// The tables of contents of kits.
 pub struct Tables<'t>(Vec<OfKit<'t>>);
@@ -164,9 +166,11 @@ impl<'t> Tables<'t> {
         layers: &[&Wanted],
         look: &mut dyn FnMut(usize, &Table) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        for (few, base) in layers.chunks(FEW).zip((0..).step_by(FEW)) {
+        let (mut rest, mut base, mut few) = (layers, 0, FEW);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(few.min(rest.len()));
             let mut found: Option<(usize, T)> = None;
-            self.each(few, &mut |number, table| {
+            self.each(now, &mut |number, table| {
                 let is_before = found.as_ref().is_none_or(|(before, _)| number < *before);
                 if let Some(table) = table.filter(|_| is_before)
                     && let Some(made) = look(base + number, &table)
@@ -178,6 +182,7 @@ impl<'t> Tables<'t> {
             if let Some((_, made)) = found {
                 return Ok(Some(made));
             }
+            (rest, base, few) = (later, base + now.len(), few * MORE);
         }
         Ok(None)
     }

@@ -3,6 +3,7 @@
 mod changes;
 mod commands;
 mod independent;
+mod many;
 
 use std::{collections::BTreeSet, fs};
 
