@@ -9,12 +9,14 @@
 //! of the time.
 
 mod gear;
+mod segments;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 use self::gear::GEAR;
+pub use self::segments::Segmenter;
 
 /// Files shorter than this are one chunk: there are many of them, and each hash takes 32 bytes.
 const CUT_FROM: u32 = 1 << 20;

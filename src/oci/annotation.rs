@@ -26,6 +26,8 @@ pub const WRAPPED: &str = "org.modelkit.manifest";
 /// On a compressed layer: the length in bytes of what it unpacks to, so that honest zeros are not
 /// taken for an attack.
 pub const UNCOMPRESSED_SIZE: &str = "org.modelkit.layer.uncompressed-size";
+/// On the first segment of a layer: the descriptor of the layer, as canonical JSON.
+pub const LAYER: &str = "org.modelkit.layer";
 /// On a manifest: the digest of the table of contents, a blob of its own.
 pub const TOC_DIGEST: &str = "org.modelkit.toc.digest";
 /// On a manifest: the length in bytes of the table of contents, in decimal digits.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use serde_json::value::RawValue;
 
-use super::{Error, Manifest};
+use super::{Descriptor, Error, Manifest, json as canonical};
 
 type Members<'t> = BTreeMap<String, &'t RawValue>;
 
@@ -59,6 +59,32 @@ pub fn annotated(bytes: &[u8], values: &BTreeMap<String, String>) -> Result<Vec<
     for (range, new) in edits {
         text.replace_range(range, &new);
     }
+    Ok(text.into_bytes())
+}
+
+/// Returns the manifest `bytes` with these layers in place of its own. All else stays as it was
+/// written.
+pub fn with_layers(bytes: &[u8], layers: Vec<Descriptor>) -> Result<Vec<u8>, Error> {
+    let mut manifest = Manifest::parse(bytes)?;
+    if manifest.to_bytes() == bytes {
+        manifest.layers = layers;
+        return Ok(manifest.to_bytes());
+    }
+    let malformed = |source| Error::Malformed {
+        document: "manifest",
+        source,
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| malformed(<serde_json::Error as serde::de::Error>::custom(error)))?;
+    let members: Members<'_> = serde_json::from_str(text).map_err(malformed)?;
+    let new = String::from_utf8(canonical::to_vec(&layers)).expect("JSON is UTF-8");
+    // Where there are no layers none can be put in their place.
+    let Some(old) = members.get("layers") else {
+        return Ok(bytes.to_vec());
+    };
+    let old = span(text, old);
+    let mut text = text.to_owned();
+    text.replace_range(old, &new);
     Ok(text.into_bytes())
 }
 
@@ -120,6 +146,31 @@ mod tests {
     }
 
     #[test]
+    fn only_layers_are_written_into_a_manifest_of_another_program() {
+        let config = format!(
+            r#"{{"mediaType":"c","digest":"{}","size":1}}"#,
+            crate::digest::Digest::of(b"x")
+        );
+        let new = Descriptor::of("l", b"new");
+        let text = String::from_utf8(canonical::to_vec(&[&new])).unwrap();
+        for (before, after) in [
+            (
+                "{ \"layers\": [ ],\n \"zzz\": [1.50], \"config\": C, \"schemaVersion\": 2 }\n",
+                "{ \"layers\": N,\n \"zzz\": [1.50], \"config\": C, \"schemaVersion\": 2 }\n",
+            ),
+            (
+                r#"{"config":C,"layers":null,"schemaVersion":2}"#,
+                r#"{"config":C,"layers":N,"schemaVersion":2}"#,
+            ),
+        ] {
+            let before = before.replace('C', &config);
+            let after = after.replace('C', &config).replace('N', &text);
+            let found = with_layers(before.as_bytes(), vec![new.clone()]).unwrap();
+            assert_eq!(String::from_utf8(found).unwrap(), after);
+        }
+    }
+
+    #[test]
     fn a_manifest_in_our_form_stays_in_it() {
         let mut manifest = Manifest {
             artifact_type: None,
@@ -132,6 +183,9 @@ mod tests {
         };
         let found = annotated(&manifest.to_bytes(), &values()).unwrap();
         manifest.annotations.extend(values());
+        assert_eq!(found, manifest.to_bytes());
+        manifest.layers = vec![Descriptor::of("l", b"new")];
+        let found = with_layers(&found, manifest.layers.clone()).unwrap();
         assert_eq!(found, manifest.to_bytes());
     }
 }

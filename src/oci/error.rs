@@ -100,6 +100,14 @@ pub enum Error {
         /// The size it has.
         found_size: usize,
     },
+    /// Segments that are not a layer.
+    #[error("the segments from {place} on are no layer: {problem}")]
+    Segments {
+        /// Which descriptor, such as `layer 3`.
+        place: String,
+        /// What is wrong with them.
+        problem: &'static str,
+    },
     /// Embedded content that is not what its descriptor says.
     #[error("{place} embeds `data` that does not have its digest and size")]
     Embedded {

@@ -22,6 +22,8 @@ pub const MODELPACK_ARTIFACT_FORMER: &str = "application/vnd.cnai.model.manifest
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// A table of contents, and the artifact that keeps it alive in a registry.
 pub const TOC: &str = "application/vnd.modelkit.toc.v1";
+/// A part of a layer that is kept in several blobs.
+pub const SEGMENT: &str = "application/vnd.modelkit.segment.v1";
 
 /// Which specification a kit follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,6 +15,7 @@ pub mod json;
 pub mod layout;
 mod manifest;
 pub mod media_type;
+pub mod segments;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub use error::Error;
 pub use index::{Index, tagged};
 pub use manifest::Manifest;
 pub use media_type::{Encoding, Family, LayerKind, LayerType};
+pub use segments::PlainLayer;
