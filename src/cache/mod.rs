@@ -8,12 +8,14 @@
 //! - `layers/<digest>`: what a layer holds ([`Listing`]);
 //! - `places`: which repositories had which blobs ([`Places`]);
 //! - `tables/<diffId>.tar` and `.raw`: its table of contents ([`Cache::table`]);
+//! - `tables/<digest>.segments-<size>`: where it is cut into segments ([`Cache::segments`]);
 //! - `lock`: held for the moment in which one of them is replaced.
 
 mod files;
 mod layers;
 mod listing;
 mod places;
+mod segments;
 mod stamp;
 mod table;
 mod tables;

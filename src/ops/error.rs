@@ -271,6 +271,20 @@ pub enum Error {
         /// In what.
         what: String,
     },
+    /// A kit whose layers can have one form only.
+    #[error("{reference} is a ModelPack, whose layers are one blob each")]
+    NotConvertible {
+        /// The kit.
+        reference: String,
+    },
+    /// Segments that make no layer.
+    #[error("a layer of {reference} cannot be put together")]
+    Segments {
+        /// The kit.
+        reference: String,
+        /// Why not.
+        source: oci::Error,
+    },
     /// A layer that is a single file and does not say which.
     #[error(
         "layer {digest} of {reference} is a file without a path: it has no annotation `{}`",

@@ -14,7 +14,7 @@ use crate::{
     digest::Digest,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES, Section},
     limits::Limits,
-    oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, annotation},
+    oci::{Descriptor, Encoding, Family, LayerKind, LayerType, Manifest, PlainLayer, annotation},
     progress::{Progress, Silent},
     reference::Reference,
     registry::Repository,
@@ -91,8 +91,10 @@ impl Kit {
 /// A layer of a kit.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// The blob.
+    /// The layer as one blob, which it is unless it has segments.
     pub descriptor: Descriptor,
+    /// The blobs that it is kept in, one behind the other; none if it is kept as one.
+    pub segments: Arc<[Descriptor]>,
     /// What its media type says.
     pub layer_type: LayerType,
     /// The element of the Kitfile whose files it holds.
@@ -100,6 +102,14 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Returns the blobs that it is kept in, in order.
+    pub fn blobs(&self) -> &[Descriptor] {
+        match &*self.segments {
+            [] => std::slice::from_ref(&self.descriptor),
+            segments => segments,
+        }
+    }
+
     /// Returns the folder under which the layer's paths belong. Kits made before layers had
     /// digests in the config hold paths relative to the parent of the layer's path.
     pub fn prefix(&self) -> Option<&str> {
@@ -138,7 +148,7 @@ impl Layer {
 
     /// Returns whether the blob is the file, with the mode that files in the store have.
     pub fn can_be_linked(&self) -> bool {
-        self.layer_type.encoding == Encoding::Raw && !self.executable()
+        self.layer_type.encoding == Encoding::Raw && !self.executable() && self.segments.is_empty()
     }
 
     /// Returns whether a raw layer's file may be executed.
@@ -336,9 +346,17 @@ fn match_layers(
     // Nearly always the next one is it: a search for each of thousands would take long.
     let mut next = 0;
     let mut layers = Vec::with_capacity(manifest.layers.len());
-    for descriptor in &manifest.layers {
-        let layer_type = layer_type(reference, descriptor)?;
-        let is_prompt = is_prompt(descriptor);
+    let plain = manifest.plain_layers().map_err(|source| Error::Segments {
+        reference: reference.to_string(),
+        source,
+    })?;
+    for PlainLayer {
+        descriptor,
+        segments,
+    } in plain
+    {
+        let layer_type = layer_type(reference, &descriptor)?;
+        let is_prompt = is_prompt(&descriptor);
         while open.get(next).is_some_and(Option::is_none) {
             next += 1;
         }
@@ -359,7 +377,8 @@ fn match_layers(
             ))
         })?;
         layers.push(Layer {
-            descriptor: descriptor.clone(),
+            descriptor,
+            segments: segments.into(),
             layer_type,
             entry,
         });

@@ -2,6 +2,7 @@
 
 mod arrivals;
 pub mod chain;
+pub mod convert;
 pub mod copy;
 pub mod datasets;
 pub mod delta;
@@ -24,6 +25,7 @@ pub mod remote;
 pub mod repair;
 mod reuse;
 pub mod save;
+pub mod segments;
 mod sources;
 pub mod status;
 pub mod stream;

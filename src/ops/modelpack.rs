@@ -1,7 +1,7 @@
 //! Kits in the `ModelPack` format, which has no Kitfile of its own: where one is carried that one
 //! is used, else one is made up.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use super::{
     Error,
@@ -159,6 +159,7 @@ fn carried(
         let layer = Layer {
             descriptor: descriptor.clone(),
             layer_type: candidate.layer_type,
+            segments: Arc::default(),
             entry,
         };
         if let Some(text) = file_in(&layer, &blob, name, &Limits::default())?
@@ -265,6 +266,7 @@ pub(super) fn match_layers(
         };
         let layer = Layer {
             descriptor: descriptor.clone(),
+            segments: Arc::default(),
             layer_type,
             entry: Entry {
                 clean: path.unwrap_or(own.clean),

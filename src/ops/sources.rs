@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    fs::File,
     io::{self, Read},
 };
 
@@ -11,7 +10,8 @@ use super::{
     datasets::{Elsewhere, ObjectStream, Objects, Source},
     delta::Patched,
     kit::{Layer, Place},
-    stream::{Stream, Streams},
+    segments::{self, Coming, LayerFile},
+    stream::Streams,
     unpack::Wanted,
 };
 use crate::{
@@ -37,11 +37,14 @@ pub struct Sources<'s> {
 
 impl<'s> Sources<'s> {
     /// Begins to read a layer out of a registry; `None` if it is to be found in the store.
-    pub(super) fn stream(&self, wanted: &Wanted) -> Option<Stream<'s>> {
+    pub(super) fn stream(&self, wanted: &Wanted) -> Option<Coming<'s>> {
         let streams = self.streams.as_ref()?;
         match &wanted.place {
             Place::Store(_) => None,
-            Place::Registry(repository) => Some(streams.open(repository, &wanted.layer.descriptor)),
+            Place::Registry(repository) => {
+                let blobs = wanted.layer.blobs();
+                Some(Coming::begin(streams, repository, blobs, self.store))
+            }
         }
     }
 }
@@ -49,8 +52,8 @@ impl<'s> Sources<'s> {
 /// The bytes of a blob, or why there are none. What is gone or cut off is found when it is
 /// opened, what was changed when it is read; either way the other layers are unpacked.
 pub(super) enum Blob<'s> {
-    Open(File),
-    Far(Stream<'s>),
+    Open(LayerFile<'s>),
+    Far(Coming<'s>),
     Object(Box<ObjectStream<'s>>),
     /// Put together from what is here and what comes of the rest.
     Patched(Patched),
@@ -81,7 +84,7 @@ pub(super) struct Ahead<'s> {
     /// Blobs that are read in another way, unless they are asked for.
     others: &'s HashSet<Digest>,
     /// What comes already, with its place in the order.
-    begun: VecDeque<(usize, Stream<'s>)>,
+    begun: VecDeque<(usize, Coming<'s>)>,
     /// The first layer that was not looked at.
     next: usize,
 }
@@ -93,11 +96,11 @@ impl<'s> Ahead<'s> {
         others: &'s HashSet<Digest>,
     ) -> Result<Self, Error> {
         let far = layers.iter().filter(|wanted| wanted.is_far());
-        let far: Vec<_> = far.map(|wanted| &wanted.layer.descriptor).collect();
+        let far: Vec<_> = far.map(|wanted| &wanted.layer).collect();
         let here = if far.is_empty() {
             HashSet::new()
         } else {
-            sources.store.unchanged(far)?
+            segments::unchanged(sources.store, far)?
         };
         Ok(Self {
             sources,
@@ -119,7 +122,7 @@ impl<'s> Ahead<'s> {
         source(wanted, label, read, stored)
     }
 
-    fn stream(&mut self, position: usize) -> Option<Stream<'s>> {
+    fn stream(&mut self, position: usize) -> Option<Coming<'s>> {
         let mine = match self.begun.front() {
             Some((begun, _)) if *begun == position => self.begun.pop_front(),
             _ => None,
@@ -140,7 +143,7 @@ impl<'s> Ahead<'s> {
         mine
     }
 
-    fn open(&self, position: usize) -> Option<Stream<'s>> {
+    fn open(&self, position: usize) -> Option<Coming<'s>> {
         let wanted = &self.layers[position];
         if self.here.contains(&wanted.layer.descriptor.digest) {
             return None;
@@ -149,12 +152,12 @@ impl<'s> Ahead<'s> {
     }
 }
 
-fn open<'s>(store: &Store, layer: &Layer) -> (Blob<'s>, Option<Stored>) {
-    let descriptor = &layer.descriptor;
-    match store.open_blob(&descriptor.digest, descriptor.size) {
+fn open<'s>(store: &'s Store, layer: &Layer) -> (Blob<'s>, Option<Stored>) {
+    match segments::open(store, layer) {
         Ok(file) => {
-            let path = store.blob_path(&descriptor.digest);
-            let stored = file.try_clone().ok().map(|file| Stored { file, path });
+            let path = store.blob_path(&layer.descriptor.digest);
+            let one = file.as_one().and_then(|file| file.try_clone().ok());
+            let stored = one.map(|file| Stored { file, path });
             (Blob::Open(file), stored)
         }
         Err(why) => (Blob::Unusable(Some(io::Error::other(why))), None),

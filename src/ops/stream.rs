@@ -37,6 +37,7 @@ const AHEAD: u64 = 2 << 20;
 const MOST_AT_ONCE: usize = 4;
 
 /// What reads blobs out of registries.
+#[derive(Clone)]
 pub struct Streams<'n> {
     network: &'n Network,
     downloads: Arc<Downloads>,

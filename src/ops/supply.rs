@@ -1,8 +1,8 @@
 //! Content of blobs that is made or fetched while it is sent.
 
 use std::{
-    io::{self, Read},
-    sync::{Mutex, MutexGuard, PoisonError},
+    io::{self, Read, Write},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc::SyncSender},
 };
 
 use crate::registry::Supply;
@@ -80,6 +80,23 @@ impl<F> Drop for Reading<'_, F> {
         if let Some(content) = self.content.take() {
             *self.flow.left() = Some((self.at, content));
         }
+    }
+}
+
+/// Passes on what is written.
+pub(super) struct Pieces(pub(super) SyncSender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !bytes.is_empty() {
+            let sent = self.0.send(bytes.to_vec());
+            sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

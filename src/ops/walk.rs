@@ -2,7 +2,11 @@
 
 use std::io::{self, Read};
 
-use super::{Error, kit::Layer};
+use super::{
+    Error,
+    kit::Layer,
+    segments::{self, LayerFile},
+};
 use crate::{
     archive::{
         self,
@@ -37,9 +41,8 @@ pub struct File {
 /// What a layer unpacks to.
 pub(super) type Content<R> = Decompressed<io::Take<R>>;
 
-pub(super) fn open(layer: &Layer, store: &Store) -> Result<Content<std::fs::File>, Error> {
-    let blob = &layer.descriptor;
-    let source = store.open_blob(&blob.digest, blob.size)?;
+pub(super) fn open<'s>(layer: &Layer, store: &'s Store) -> Result<Content<LayerFile<'s>>, Error> {
+    let source = segments::open(store, layer)?;
     limited(layer, source, store.limits())
 }
 

@@ -32,6 +32,7 @@ mod blob;
 mod error;
 mod identity;
 mod index;
+mod layers;
 mod lock;
 mod names_log;
 mod naming;
@@ -71,6 +72,7 @@ use crate::{
 pub use blob::VerifiedBlob;
 pub use error::{Damage, Error};
 pub use index::Entry;
+pub use layers::WrongLayer;
 pub use lock::{Holder, ReadLock};
 pub use names_log::{Change, History};
 pub use partial::{Claim, LeftPartial, Partial};

@@ -18,8 +18,8 @@ use crate::{
 };
 
 use super::{
-    Blob, Damage, Entry, Error, Store, WrongToc, blob, index, lock, names_log, needs, partial,
-    prune,
+    Blob, Damage, Entry, Error, Store, WrongLayer, WrongToc, blob, index, lock, names_log, needs,
+    partial, prune,
 };
 
 /// How many blobs are hashed at a time: one disk is not read faster by more.
@@ -73,6 +73,8 @@ pub struct VerifyReport {
     pub missing_tocs: Vec<MissingBlob>,
     /// Tables of contents that are not those of their kits, whatever their digests are.
     pub wrong_tocs: Vec<WrongToc>,
+    /// Layers in segments that are not what their kits say, whatever the digests of segments are.
+    pub wrong_layers: Vec<WrongLayer>,
     /// Blobs that no kit needs: not wrong, prune frees them.
     pub stray: Vec<Blob>,
     /// It cannot be told what some kit needs: what seems to be needed by none may be its own.
@@ -95,7 +97,8 @@ impl VerifyReport {
     /// Tells whether every kit is whole and every name known.
     pub fn is_sound(&self) -> bool {
         let is_whole = self.damaged.is_empty() && self.missing.is_empty();
-        is_whole && self.problems.is_empty() && self.wrong_tocs.is_empty()
+        let is_right = self.wrong_tocs.is_empty() && self.wrong_layers.is_empty();
+        is_whole && is_right && self.problems.is_empty()
     }
 }
 
@@ -166,6 +169,7 @@ impl Store {
         let work: Vec<(Digest, Expected)> = expected.into_iter().collect();
         self.read_all(&work, &mut report, progress)?;
         self.check_tocs(&entries, &mut report);
+        self.check_layers(&entries, &mut report, progress)?;
         if alone.is_some() {
             for damaged in &report.damaged {
                 self.set_aside(&damaged.digest)?;

@@ -68,8 +68,10 @@ impl TocRef {
                 .filter(|size: &u64| size.to_string() == value && allowed.contains(size))
                 .ok_or_else(|| wrong(key, value))
         };
-        let root = Root::length(manifest.layers.len());
-        let most = Root::most(manifest.layers.len());
+        // With segments that are no layers there can be no root either.
+        let count = manifest.plain_layers().map_or(0, |layers| layers.len());
+        let root = Root::length(count);
+        let most = Root::most(count);
         Ok(Some(Self {
             digest: digest(annotation::TOC_DIGEST)?,
             size: size(annotation::TOC_SIZE, root..=most)?,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use super::{Error, MAX_TABLE, Table, TocRef, error::Part, number::Reader};
 use crate::{
     digest::Digest,
-    oci::{Encoding, LayerType, Manifest},
+    oci::{Encoding, LayerType, Manifest, PlainLayer},
 };
 
 const MAGIC: &[u8; 8] = b"kittoc/1";
@@ -236,10 +236,13 @@ impl Root {
         check(Part::Root, toc.root_digest, bytes)?;
         let root = Self::parse(bytes)?;
         let other = |problem| Err(Error::OtherLayers { problem });
-        if root.layers.len() != manifest.layers.len() {
+        let Ok(known) = manifest.plain_layers() else {
+            return other("the manifest has segments that are none");
+        };
+        if root.layers.len() != known.len() {
             return other("there are more or fewer");
         }
-        for (layer, descriptor) in root.layers.iter().zip(&manifest.layers) {
+        for (layer, PlainLayer { descriptor, .. }) in root.layers.iter().zip(&known) {
             if (layer.digest, layer.size) != (descriptor.digest, descriptor.size) {
                 return other("one has another digest or size");
             }

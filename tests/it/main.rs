@@ -16,6 +16,7 @@ mod chains; // kits whose model is in another kit
 mod charts; // docs/performance.md, its figures and its charts
 mod check; // a Kitfile without packing
 mod check_ignore; // which rule decides
+mod chunked; // large layers in segments
 mod cli_frame; // what every command shares: flags, help, failures
 mod completion; // what shells offer while a line is typed
 mod conformance; // the registry of the tests against what a real one does

@@ -186,6 +186,17 @@ pub fn measure(
     run(layer, Out::Nowhere, options, meter, progress)
 }
 
+/// Gives what [`write()`] would write to `out`, in order, and finds out what it comes to.
+pub fn pour(
+    layer: Layer<'_>,
+    out: &mut dyn Write,
+    options: &Options,
+    meter: &dyn Meter,
+    progress: &dyn Progress,
+) -> Result<Packed, Error> {
+    run(layer, Out::Poured(out), options, meter, progress)
+}
+
 /// Gives what [`write()`] would write to `out`, in order, from the byte `from` on. What lies before it
 /// is not read if it can be told apart: without compression.
 pub fn stream(
@@ -209,7 +220,9 @@ enum Out<'a> {
     File(&'a File),
     /// Nowhere: its digests are wanted.
     Nowhere,
-    /// To something that takes it in order, and hashes it.
+    /// To something that takes it in order.
+    Poured(&'a mut dyn Write),
+    /// To something that takes it in order from a byte on, and hashes it.
     Stream { out: &'a mut dyn Write, from: u64 },
 }
 
@@ -219,6 +232,7 @@ impl Out<'_> {
         match self {
             Self::File(file) => platform::write_all_at(file, bytes, at),
             Self::Nowhere => Ok(()),
+            Self::Poured(out) => out.write_all(bytes),
             Self::Stream { out, from } => {
                 let skipped = usize::try_from(from.saturating_sub(at)).unwrap_or(bytes.len());
                 out.write_all(bytes.get(skipped..).unwrap_or_default())
@@ -243,7 +257,7 @@ fn run(
     let is_plain = options.compression == Compression::None;
     let (file, from) = match &out {
         Out::File(file) => (Some(*file), 0),
-        Out::Nowhere => (None, 0),
+        Out::Nowhere | Out::Poured(_) => (None, 0),
         Out::Stream { from, .. } => (None, *from),
     };
     let mut shared = false;

@@ -177,6 +177,7 @@ fn examine(
         layer_format: LayerFormat::Tar,
         // What is checked are elements, however many layers one becomes.
         shard_size: ShardSize::Off,
+        segment_size: None,
         toc: false,
         threads: 1,
     };

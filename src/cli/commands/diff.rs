@@ -17,7 +17,7 @@ use crate::{
         values::{Named, Place, concurrency, named},
     },
     digest::Digest,
-    oci::{Descriptor, LayerKind, LayerType, annotation::FILE_PATH},
+    oci::{Descriptor, LayerKind, LayerType, annotation::FILE_PATH, media_type},
     ops::{
         diff::{self, Change, FileChange, Report},
         kit,
@@ -250,6 +250,7 @@ fn kind(layer: &Descriptor) -> (&'static str, &'static str) {
         Some(LayerKind::Dataset) => ("Dataset", "dataset"),
         Some(LayerKind::Docs) => ("Docs", "docs"),
         Some(LayerKind::McpServer) => ("McpServer", "mcpserver"),
+        None if layer.media_type == media_type::SEGMENT => ("Segment", "segment"),
         None => ("Unknown", "unknown"),
     }
 }

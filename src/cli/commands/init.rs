@@ -101,6 +101,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         compression: Compression::None,
         layer_format: LayerFormat::Tar,
         shard_size: ShardSize::Off,
+        segment_size: None,
         toc: false,
         threads: threads(None),
     };

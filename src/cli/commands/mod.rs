@@ -7,6 +7,7 @@ mod cat;
 mod check;
 mod check_ignore;
 mod completion;
+mod convert;
 mod copy;
 mod dev;
 mod diff;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Check(check::Args),
     CheckIgnore(check_ignore::Args),
     Completion(completion::Args),
+    Convert(convert::Args),
     Copy(copy::Args),
     Dev(dev::Args),
     Diff(diff::Args),
@@ -92,6 +94,7 @@ impl Command {
             Self::Check(args) => check::run(&args, context),
             Self::CheckIgnore(args) => check_ignore::run(&args, context),
             Self::Completion(args) => completion::run(&args, context),
+            Self::Convert(args) => convert::run(&args, context),
             Self::Copy(args) => copy::run(&args, context),
             Self::Dev(args) => dev::run(&args, context),
             Self::Diff(args) => diff::run(&args, context),

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     output: FormatArgs,
 }
 
-fn target(text: &str) -> Result<References, BadValue> {
+pub(super) fn target(text: &str) -> Result<References, BadValue> {
     let targets = references(text)?;
     if targets.0.iter().any(|target| target.digest().is_some()) {
         return Err(BadValue::new(format!("'{text}' is a digest, not a name"))

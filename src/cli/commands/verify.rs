@@ -64,6 +64,7 @@ struct Report<'a> {
     missing: Vec<MissingRow<'a>>,
     missing_tocs: Vec<MissingRow<'a>>,
     wrong_tocs: Vec<LostRow<'a>>,
+    wrong_layers: Vec<LostRow<'a>>,
     problems: &'a [String],
     repaired: &'a [String],
     names_lost: bool,
@@ -229,6 +230,14 @@ fn report<'a>(found: &'a VerifyReport, restored: &'a Restored) -> Report<'a> {
                 problem: &wrong.problem,
             })
             .collect(),
+        wrong_layers: found
+            .wrong_layers
+            .iter()
+            .map(|wrong| LostRow {
+                kit: &wrong.kit,
+                problem: &wrong.problem,
+            })
+            .collect(),
         problems: &found.problems,
         repaired: &found.repaired,
         names_lost: found.names_lost,
@@ -275,6 +284,9 @@ fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
             wrong.kit, wrong.problem
         ));
     }
+    for wrong in &found.wrong_layers {
+        lines.push(format!("wrong layer: {}: {}", wrong.kit, wrong.problem));
+    }
     lines.extend(found.problems.iter().map(|text| format!("problem: {text}")));
     lines.extend(
         found
@@ -320,8 +332,9 @@ fn lines(found: &VerifyReport, restored: &Restored, repair: bool) -> String {
     }
     let kits = human::count(found.kits as u64, "kit");
     let blobs = human::count(found.blobs as u64, "blob");
-    let findings = found.damaged.len() + found.missing.len();
-    let verdict = match findings + found.problems.len() + found.wrong_tocs.len() {
+    let wrong = found.wrong_tocs.len() + found.wrong_layers.len();
+    let findings = found.damaged.len() + found.missing.len() + wrong;
+    let verdict = match findings + found.problems.len() {
         0 => "all is well".to_owned(),
         findings => human::count(findings as u64, "finding"),
     };
@@ -343,13 +356,13 @@ fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<()
     let is_lost = |digest| !restored.blobs.contains(digest) && !restored.made.contains(digest);
     let is_damaged = found.damaged.iter().any(|blob| is_lost(&blob.digest));
     let is_missing = found.missing.iter().any(|blob| is_lost(&blob.digest));
+    let is_wrong = !found.wrong_tocs.is_empty() || !found.wrong_layers.is_empty();
     let mut failure = if repair && (is_damaged || found.names_lost) {
         Failure::new(
             Kind::Lossy,
             "the store was repaired, but something was lost",
         )
-    } else if !is_damaged && !is_missing && found.problems.is_empty() && found.wrong_tocs.is_empty()
-    {
+    } else if !is_damaged && !is_missing && !is_wrong && found.problems.is_empty() {
         return Ok(());
     } else {
         Failure::new(Kind::Damaged, "the store is damaged")
@@ -364,6 +377,12 @@ fn outcome(found: &VerifyReport, restored: &Restored, repair: bool) -> Result<()
     if let Some(wrong) = found.wrong_tocs.first() {
         failure = failure.hint(format!(
             "`kit toc add {}` makes a kit that has the right one",
+            wrong.kit
+        ));
+    }
+    if let Some(wrong) = found.wrong_layers.first() {
+        failure = failure.hint(format!(
+            "`kit remove {}` gives it up: whoever made it made it wrong",
             wrong.kit
         ));
     }

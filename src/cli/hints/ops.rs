@@ -46,7 +46,11 @@ impl From<ops::Error> for Failure {
             E::ConfigTooLarge { .. } => {
                 plain(Kind::Limit).hint("shorten the texts and parameters of the Kitfile")
             }
-            E::Config { .. } | E::Mismatch { .. } | E::NoPath { .. } | E::BadDocument { .. } => {
+            E::Config { .. }
+            | E::Mismatch { .. }
+            | E::Segments { .. }
+            | E::NoPath { .. }
+            | E::BadDocument { .. } => {
                 plain(Kind::Damaged)
             }
             E::DamagedSource { .. } | E::MissingSource { .. } => {
@@ -85,6 +89,7 @@ impl From<ops::Error> for Failure {
             E::KitfileExists { .. }
             | E::NotABundle { .. }
             | E::Unsupported { .. }
+            | E::NotConvertible { .. }
             | E::NotALayout { .. }
             | E::Threads(_) => plain(Kind::Failed),
             E::NoRegistry { .. } => plain(Kind::Usage)

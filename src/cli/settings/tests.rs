@@ -17,6 +17,8 @@ const TYPED: &[&str] = &[
     "format",
     // what is meant
     "file",
+    "convert --layer-format",
+    "segment-size",
     "tag",
     "name",
     "desc",

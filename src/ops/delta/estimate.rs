@@ -1,5 +1,7 @@
 //! What a layer would cost, piece by piece or as a whole.
 
+use std::ops::Range;
+
 use super::{
     index::Index,
     stretch::{self, Stretch},
@@ -21,34 +23,57 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Returns the estimate for a layer with this table, of which nothing came yet.
-    pub(super) fn of(table: &Table, index: &Index) -> Result<Self, archive::Error> {
-        let mut estimate = Self {
-            full: table.plain_size(),
+    /// Returns the estimates for parts of a layer with this table, which are in order and of which
+    /// nothing came yet.
+    pub(super) fn of(
+        table: &Table,
+        index: &Index,
+        places: &[Range<u64>],
+    ) -> Result<Vec<Self>, archive::Error> {
+        let full = |place: &Range<u64>| Self {
+            full: place.end - place.start,
             ..Self::default()
         };
-        let mut end = None;
+        let mut estimates: Vec<Self> = places.iter().map(full).collect();
+        let mut ends = vec![None; places.len()];
+        // Those before it are done.
+        let mut first = 0;
         stretch::each(table, |offset, stretch| {
+            let range = offset..offset + stretch.length();
+            while places.get(first).is_some_and(|it| it.end <= range.start) {
+                first += 1;
+            }
             let is_here = match stretch {
                 Stretch::Made(_) => true,
                 Stretch::Untold(_) => false,
-                Stretch::Chunk(placed) => index.seen(&placed.chunk.hash).is_some(),
+                Stretch::Chunk(it) => index.seen(&it.chunk.hash).is_some(),
             };
-            if is_here {
-                return Ok(true);
-            }
-            let range = offset..offset + stretch.length();
-            match end {
-                Some(end) if range.start <= end + GAP => estimate.delta += range.end - end,
-                _ => {
-                    estimate.delta += range.end - range.start;
-                    estimate.requests += 1;
+            let touched = places.iter().enumerate().skip(first);
+            let touched = touched.take_while(|(_, place)| !is_here && place.start < range.end);
+            for (number, place) in touched {
+                // A chunk comes as a whole or cannot be checked.
+                let range = match stretch {
+                    Stretch::Chunk(_) => range.clone(),
+                    _ => range.start.max(place.start)..range.end.min(place.end),
+                };
+                let estimate = &mut estimates[number];
+                match ends[number] {
+                    Some(end) if range.start <= end + GAP => estimate.delta += range.end - end,
+                    _ => {
+                        estimate.delta += range.end - range.start;
+                        estimate.requests += 1;
+                    }
                 }
+                ends[number] = Some(range.end);
             }
-            end = Some(range.end);
-            Ok::<_, archive::Error>(true)
+            Ok::<_, archive::Error>(first < places.len())
         })?;
-        Ok(estimate)
+        Ok(estimates)
+    }
+
+    /// Returns the estimate for a part of a layer that is fetched whole.
+    pub(super) const fn all_of(place: &Range<u64>) -> Self {
+        Self::whole(place.end - place.start)
     }
 
     /// Returns the estimate for what is fetched whole.

@@ -29,12 +29,14 @@ impl Delta<'_> {
         meter: &dyn Meter,
         is_over: &(dyn Fn() -> bool + Sync),
     ) -> Result<Filled, Error> {
-        let Some(table) = self.table(partial.digest())? else {
+        let Some((spot, table)) = self.table(partial.digest())? else {
             return Ok(Filled::default());
         };
+        let layer = &self.contents.root().layers()[spot.position];
         let filling = Filling {
             delta: self,
-            blob: Descriptor::new("", *partial.digest(), partial.size()),
+            layer: Descriptor::new("", layer.digest, layer.size),
+            place: spot.place.clone(),
             missing: partial.missing(),
             partial,
             meter,
@@ -46,8 +48,10 @@ impl Delta<'_> {
 
 struct Filling<'f, 'd> {
     delta: &'f Delta<'d>,
-    blob: Descriptor,
-    /// What was missing at the beginning.
+    /// The layer, of which the blob is the part at this place.
+    layer: Descriptor,
+    place: Range<u64>,
+    /// What of the blob was missing at the beginning.
     missing: Vec<Range<u64>>,
     partial: &'f Partial<'f>,
     meter: &'f dyn Meter,
@@ -60,6 +64,9 @@ impl Filling<'_, '_> {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         let mut is_right = true;
         stretch::each(table, |offset, stretch| {
+            if offset >= self.place.end {
+                return Ok(false);
+            }
             if !self.is_missing(&(offset..offset + stretch.length())) {
                 return Ok(true);
             }
@@ -97,7 +104,7 @@ impl Filling<'_, '_> {
                 Ok(crate::ops::toc::Fetched::default())
             } else {
                 way.parts
-                    .chunks(way.repository, &self.blob, far, &mut |placed, content| {
+                    .chunks(way.repository, &self.layer, far, &mut |placed, content| {
                         self.write(placed.offset, content).map(|_| ())
                     })
             };
@@ -116,7 +123,7 @@ impl Filling<'_, '_> {
             self.delta.progress.warn(&format!(
                 "what {} sent of {} is not what the table of contents says: the rest is fetched without it",
                 way.repository.name(),
-                self.blob.digest
+                self.layer.digest
             ));
         }
         Ok(fetched.wrong == 0)
@@ -135,17 +142,29 @@ impl Filling<'_, '_> {
         Ok(copied)
     }
 
+    /// Writes what of `bytes`, which are at `offset` in the layer, belongs to the blob.
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<u64, Error> {
         stop(self.delta.progress)?;
         if (self.is_over)() {
             return Err(store::Error::Interrupted.into());
         }
-        let new = self.partial.write_at(offset, bytes)?;
+        let Range { start, end } = self.place;
+        // Only some of it, or nothing, of what lies across its ends.
+        let both = start.max(offset)..end.min(offset + bytes.len() as u64);
+        if both.is_empty() {
+            return Ok(0);
+        }
+        let within = |at: u64| usize::try_from(at - offset).unwrap_or(bytes.len());
+        let bytes = &bytes[within(both.start)..within(both.end)];
+        let new = self.partial.write_at(both.start - start, bytes)?;
         self.meter.advance(new);
         Ok(new)
     }
 
+    /// Tells whether something of a range of the layer is missing in the blob.
     fn is_missing(&self, range: &Range<u64>) -> bool {
+        let start = self.place.start;
+        let range = range.start.saturating_sub(start)..range.end.saturating_sub(start);
         let after = self.missing.partition_point(|gap| gap.end <= range.start);
         let gap = self.missing.get(after);
         gap.is_some_and(|gap| gap.start < range.end)

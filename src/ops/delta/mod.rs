@@ -13,6 +13,7 @@ mod index;
 mod near;
 mod pull;
 mod read;
+mod spots;
 mod stretch;
 mod unpack;
 
@@ -30,8 +31,9 @@ pub use unpack::estimate as estimate_unpack;
 pub(super) use unpack::{open, plan};
 
 use self::{
-    index::{Index, MOST_CHUNKS},
+    index::Index,
     near::{Cut, Sources},
+    spots::{Group, Spot, Wanted, groups, touch},
 };
 use super::{
     Error,
@@ -39,11 +41,11 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    oci::{Descriptor, Manifest},
+    oci::Descriptor,
     progress::Progress,
     reference,
     store::{self, Store},
-    toc::{Entries, Entry, Root, Table},
+    toc::{Entries, Entry, Table},
 };
 
 /// The least that a layer's table can have for each chunk.
@@ -89,27 +91,25 @@ pub struct Delta<'d> {
     far: Far<'d>,
     index: Index,
     sources: Sources,
-    /// Positions of the layers that are worth it.
-    layers: HashMap<Digest, (usize, Estimate)>,
-    /// The sum of the estimates of all layers, also of those that are fetched whole.
+    /// Of the blobs that are worth it, what they hold.
+    blobs: HashMap<Digest, (Spot, Estimate)>,
+    /// The sum of the estimates of all blobs, also of those that are fetched whole.
     total: Estimate,
     progress: &'d dyn Progress,
 }
 
 impl<'d> Delta<'d> {
-    /// Looks for chunks of the layers at `positions` of the kit that `contents` belong to. `None` if
+    /// Looks for chunks of the blobs of `group`, of the kit that `contents` belong to. `None` if
     /// nothing was found that would save anything.
-    pub fn plan(
+    fn plan(
         contents: &'d Contents<'d>,
         far: Far<'d>,
-        positions: &[usize],
+        group: &Group,
         places: &Places<'_>,
         progress: &'d dyn Progress,
     ) -> Result<Option<Self>, Error> {
-        let root = contents.root();
-        let mut positions = positions.to_vec();
-        positions.retain(|position| is_addressable(root, *position));
-        positions.sort_unstable();
+        let wanted = Wanted::of(contents.root(), group);
+        let positions = wanted.positions();
         if positions.is_empty() {
             return Ok(None);
         }
@@ -118,8 +118,10 @@ impl<'d> Delta<'d> {
             return Ok(None);
         }
         let mut index = Index::default();
-        contents.each_table(&positions, &mut |_, table| {
+        contents.each_table(&positions, &mut |position, table| {
+            let spots = wanted.of_layer(position);
             let chunks = table.iter().flat_map(Table::chunks);
+            let chunks = chunks.filter(|chunk| touch(spots, chunk));
             chunks.for_each(|it| index.want(&it.chunk.hash));
             stop(progress)
         })?;
@@ -154,11 +156,11 @@ impl<'d> Delta<'d> {
             far,
             index,
             sources,
-            layers: HashMap::new(),
+            blobs: HashMap::new(),
             total: Estimate::default(),
             progress,
         };
-        delta.estimate(&positions)?;
+        delta.estimate(&wanted)?;
         let Estimate {
             delta: bytes,
             requests,
@@ -167,106 +169,70 @@ impl<'d> Delta<'d> {
         progress.detail(&format!(
             "{bytes} of {full} bytes have to come, in {requests} requests or more: the rest is here"
         ));
-        Ok((!delta.layers.is_empty()).then_some(delta))
+        Ok((!delta.blobs.is_empty()).then_some(delta))
     }
 
-    /// Decides which layers are worth it.
-    fn estimate(&mut self, positions: &[usize]) -> Result<(), Error> {
+    /// Decides which blobs are worth it.
+    fn estimate(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let (contents, index) = (self.contents, &self.index);
-        let (layers, total, progress) = (&mut self.layers, &mut self.total, self.progress);
-        contents.each_table(positions, &mut |position, table| {
-            let layer = &contents.root().layers()[position];
-            let estimate = match table.map(|it| Estimate::of(&it, index)) {
-                Some(Ok(estimate)) => estimate,
+        let (blobs, total, progress) = (&mut self.blobs, &mut self.total, self.progress);
+        contents.each_table(&wanted.positions(), &mut |position, table| {
+            let spots = wanted.of_layer(position);
+            let places = spots.iter().map(|(spot, _)| spot.place.clone());
+            let places: Vec<_> = places.collect();
+            let estimates = match table.map(|it| Estimate::of(&it, index, &places)) {
+                Some(Ok(estimates)) => estimates,
                 Some(Err(error)) => {
                     progress.warn(&format!("a layer is fetched whole: {error}"));
-                    Estimate::whole(layer.size)
+                    places.iter().map(Estimate::all_of).collect()
                 }
-                None => Estimate::whole(layer.size),
+                None => places.iter().map(Estimate::all_of).collect(),
             };
-            total.add(estimate);
-            if estimate.is_worth_it() {
-                layers.insert(layer.digest, (position, estimate));
+            for ((spot, digest), estimate) in spots.iter().zip(estimates) {
+                total.add(estimate);
+                if estimate.is_worth_it() {
+                    blobs.insert(*digest, (spot.clone(), estimate));
+                }
             }
             stop(progress)
         })?;
-        let coming = layers.values().filter(|(_, estimate)| estimate.delta > 0);
-        let smallest = coming.min_by_key(|(_, estimate)| estimate.full);
-        let Some((position, _)) = smallest else {
+        let coming = blobs.iter().filter(|(_, (_, it))| it.delta > 0);
+        let smallest = coming.min_by_key(|(_, (_, it))| it.full);
+        let Some((digest, (spot, _))) = smallest else {
             return Ok(());
         };
         // Asked of what is small, if that is there: who knows no parts sends all of it.
         let toc = contents.reference().descriptor();
-        let layer = &contents.root().layers()[*position];
-        let blobs = [toc, Descriptor::new("", layer.digest, layer.size)];
-        if !self.far.parts.are_given(self.far.repository, &blobs)? {
+        let size = spot.place.end - spot.place.start;
+        let asked = [toc, Descriptor::new("", *digest, size)];
+        if !self.far.parts.are_given(self.far.repository, &asked)? {
             progress.detail("the registry gives no parts of blobs: layers are fetched whole");
             // Of what is all here none are needed.
-            layers.retain(|_, (_, estimate)| estimate.delta == 0);
-            let saved = layers.values().map(|(_, estimate)| estimate.full);
+            blobs.retain(|_, (_, estimate)| estimate.delta == 0);
+            let saved = blobs.values().map(|(_, estimate)| estimate.full);
             total.delta = total.full - saved.sum::<u64>();
         }
         Ok(())
     }
 
-    /// Returns the estimate for a layer that is put together.
-    pub(super) fn estimate_of(&self, layer: &Digest) -> Option<Estimate> {
-        self.layers.get(layer).map(|(_, estimate)| *estimate)
+    /// Returns the estimate for a blob that is put together.
+    pub(super) fn estimate_of(&self, blob: &Digest) -> Option<Estimate> {
+        self.blobs.get(blob).map(|(_, estimate)| *estimate)
     }
 
-    /// Tells whether a layer is put together from what is here.
-    pub(super) fn has(&self, layer: &Digest) -> bool {
-        self.layers.contains_key(layer)
+    /// Tells whether a blob is put together from what is here.
+    pub(super) fn has(&self, blob: &Digest) -> bool {
+        self.blobs.contains_key(blob)
     }
 
-    /// Returns the table of a layer that is put together.
-    fn table(&self, layer: &Digest) -> Result<Option<Table>, Error> {
-        match self.layers.get(layer) {
-            Some((position, _)) => self.contents.table(*position),
-            None => Ok(None),
-        }
+    /// Returns what a blob holds that is put together, and the table of that layer.
+    fn table(&self, blob: &Digest) -> Result<Option<(&Spot, Table)>, Error> {
+        let Some((spot, _)) = self.blobs.get(blob) else {
+            return Ok(None);
+        };
+        let table = self.contents.table(spot.position)?;
+        Ok(table.map(|table| (spot, table)))
     }
-}
-
-/// Tells whether the places in a layer's table are places in its blob.
-fn is_addressable(root: &Root, position: usize) -> bool {
-    let layer = root.layers().get(position);
-    layer.is_some_and(|layer| layer.table.is_ok() && !layer.encoding.is_compressed())
-}
-
-/// Splits layers into groups that are looked for at once: so the memory for it is bounded.
-fn groups(
-    root: &Root,
-    manifest: &Manifest,
-    blobs: Vec<Descriptor>,
-) -> Vec<Vec<(usize, Descriptor)>> {
-    let places = positions(manifest);
-    let mut groups: Vec<Vec<_>> = Vec::new();
-    let mut chunks = 0;
-    for blob in blobs {
-        // What is no layer is at no position, and fetched like one without a table.
-        let position = places.get(&blob.digest).copied().unwrap_or(usize::MAX);
-        let table = root.layers().get(position);
-        let table = table.and_then(|layer| layer.table.ok());
-        let most = table.map_or(0, |table| u64::from(table.length) / LEAST_OF_CHUNK);
-        chunks += most;
-        match groups.last_mut() {
-            Some(group) if chunks <= MOST_CHUNKS as u64 => group.push((position, blob)),
-            _ => {
-                chunks = most;
-                groups.push(vec![(position, blob)]);
-            }
-        }
-    }
-    groups
-}
-
-/// Returns the positions of layers in their manifest, each layer once.
-fn positions(manifest: &Manifest) -> HashMap<Digest, usize> {
-    let layers = manifest.layers.iter().enumerate().rev();
-    layers
-        .map(|(position, layer)| (layer.digest, position))
-        .collect()
 }
 
 fn stop(progress: &dyn Progress) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     num::NonZeroUsize,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError, mpsc},
     thread,
@@ -14,7 +15,11 @@ use super::index::{Index, Seen};
 use crate::{
     chunk::{Chunk, ChunkHash, Chunker, Grain},
     digest::Digest,
-    ops::{Error, toc::Contents},
+    oci::Descriptor,
+    ops::{
+        Error,
+        toc::{self, Contents},
+    },
     platform,
     progress::{Progress, Silent},
     reference,
@@ -75,6 +80,22 @@ pub(super) fn kits<'s>(
     Ok(kits)
 }
 
+/// Returns those of the blobs of a layer that the store has, with their places in the layer.
+fn blobs_here(store: &Store, blobs: &[Descriptor]) -> Vec<(Range<u64>, Digest)> {
+    let mut end = 0;
+    let placed = blobs.iter().map(|blob| {
+        let start = end;
+        end += blob.size;
+        (start..end, blob)
+    });
+    let is_here = |blob: &Descriptor| {
+        let found = fs::symlink_metadata(store.blob_path(&blob.digest));
+        found.is_ok_and(|found| found.is_file() && found.len() == blob.size)
+    };
+    let here = placed.filter(|(_, blob)| is_here(blob));
+    here.map(|(place, blob)| (place, blob.digest)).collect()
+}
+
 /// Where chunks are, by number.
 #[derive(Default)]
 pub(super) struct Sources(Vec<PathBuf>);
@@ -93,12 +114,8 @@ impl Sources {
             let layers = kit.root().layers().iter().enumerate();
             let positions: Vec<usize> = layers
                 .filter(|(_, layer)| {
-                    let is_here = || {
-                        let found = fs::symlink_metadata(store.blob_path(&layer.digest));
-                        found.is_ok_and(|found| found.is_file() && found.len() == layer.size)
-                    };
                     // Only of what is not compressed are the places known.
-                    !layer.encoding.is_compressed() && known.insert(layer.digest) && is_here()
+                    !layer.encoding.is_compressed() && known.insert(layer.digest)
                 })
                 .map(|(position, _)| position)
                 .collect();
@@ -109,12 +126,27 @@ impl Sources {
                 if progress.cancelled() {
                     return Err(store::Error::Interrupted.into());
                 }
+                let layer = &kit.root().layers()[position];
+                let whole = Descriptor::new("", layer.digest, layer.size);
+                let segments = kit.segments(position);
+                let blobs = blobs_here(store, segments.unwrap_or(&[whole]));
+                if blobs.is_empty() {
+                    continue;
+                }
                 let Some(table) = kit.table(position)? else {
                     continue;
                 };
-                let path = || store.blob_path(&kit.root().layers()[position].digest);
-                let found = table.chunks().map(|it| (it.chunk.hash, it.offset));
-                self.note(index, path, found, |index, hash| index.number(&hash));
+                let mut chunks = table.chunks().peekable();
+                for (place, digest) in blobs {
+                    let within = std::iter::from_fn(|| {
+                        // What lies across the end of a segment is in none.
+                        while chunks.next_if(|it| it.offset < place.start).is_some() {}
+                        let chunk = chunks.next_if(|it| toc::range(it).end <= place.end)?;
+                        Some((chunk.chunk.hash, chunk.offset - place.start))
+                    });
+                    let path = || store.blob_path(&digest);
+                    self.note(index, path, within, |index, hash| index.number(&hash));
+                }
             }
         }
         Ok(())

@@ -53,6 +53,7 @@ impl Coming<'_> {
         } = *self;
         let store = transfer.writer.store();
         let parts = Parts::new(transfer.network, Arc::clone(transfer.downloads), progress);
+        let parts = parts.of_manifest(manifest);
         let far = Far {
             parts: &parts,
             repository,
@@ -70,9 +71,9 @@ impl Coming<'_> {
             moved.add(transfer.fetch(repository, absent, None, meter)?);
             return Ok(moved);
         };
-        for group in groups(contents.root(), manifest, absent) {
-            let (positions, blobs): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-            let delta = Delta::plan(&contents, far, &positions, &places, progress)?;
+        for group in groups(&contents, absent) {
+            let delta = Delta::plan(&contents, far, &group, &places, progress)?;
+            let blobs = group.into_iter().map(|(blob, _)| blob).collect();
             moved.add(transfer.fetch(repository, blobs, delta.as_ref(), meter)?);
         }
         Ok(moved)
@@ -113,8 +114,11 @@ impl Coming<'_> {
             estimate.delta += contents.lacking(&kits);
             estimate.full += contents.reference().size;
         }
-        for group in groups(contents.root(), manifest, lacking) {
-            let positions: Vec<usize> = group.iter().map(|(position, _)| *position).collect();
+        for group in groups(&contents, lacking) {
+            let spots = group.iter().filter_map(|(_, spot)| spot.as_ref());
+            let mut positions: Vec<usize> = spots.map(|spot| spot.position).collect();
+            positions.sort_unstable();
+            positions.dedup();
             // Where nothing could be found there is nothing to look for.
             let is_any = !kits.is_empty() || !self.trees.is_empty();
             let contents = if is_any {
@@ -123,10 +127,10 @@ impl Coming<'_> {
                 None
             };
             let delta = match &contents {
-                Some(contents) => Delta::plan(contents, far, &positions, &places, progress)?,
+                Some(contents) => Delta::plan(contents, far, &group, &places, progress)?,
                 None => None,
             };
-            for (_, blob) in group {
+            for (blob, _) in group {
                 let of = delta.as_ref().and_then(|it| it.estimate_of(&blob.digest));
                 estimate.add(of.unwrap_or(Estimate::whole(blob.size)));
             }

@@ -45,7 +45,7 @@ impl<'d> Delta<'d> {
         &self,
         layer: &Descriptor,
     ) -> Result<Option<(Patched, Patcher<'_, 'd>)>, Error> {
-        let Some(table) = self.table(&layer.digest)? else {
+        let Some((_, table)) = self.table(&layer.digest)? else {
             return Ok(None);
         };
         let (sender, parts) = sync_channel(1);

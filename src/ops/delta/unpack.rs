@@ -7,17 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Delta, Estimate, Places, groups, positions, read};
+use super::{Delta, Estimate, Places, groups, read};
 use crate::{
     digest::Digest,
     oci::Descriptor,
     ops::{
         Error,
         chain::Family,
-        kit::{Kit, Place},
+        kit::{Kit, Layer, Place},
+        segments,
         sources::Sources,
         toc::{Contents, Far, Parts},
-        unpack::{Options, Selection, Wanted},
+        unpack::{self, Options, Selection, Wanted},
     },
     progress::Progress,
     toc::{Entry, TocRef},
@@ -54,13 +55,13 @@ pub(in crate::ops) fn open<'o>(
     if far.is_empty() || !may_be_here(&far, sources, options, progress)? {
         return Ok(opened);
     }
-    let here = far.iter().map(|wanted| &wanted.layer.descriptor);
-    let here = sources.store.unchanged(here)?;
+    let here = far.iter().map(|wanted| &wanted.layer);
+    let here = segments::unchanged(sources.store, here)?;
     for kit in std::iter::once(&family.kit).chain(&family.parents) {
         let Place::Registry(repository) = &kit.place else {
             continue;
         };
-        let own: HashSet<Digest> = kit.manifest.layers.iter().map(|it| it.digest).collect();
+        let own: HashSet<Digest> = kit.layers.iter().map(|it| it.descriptor.digest).collect();
         let mut known = HashSet::new();
         let lacking = far.iter().map(|wanted| &wanted.layer.descriptor);
         let lacking = lacking.filter(|layer| own.contains(&layer.digest));
@@ -76,8 +77,10 @@ pub(in crate::ops) fn open<'o>(
         let Some(contents) = contents else {
             continue;
         };
-        let places = positions(&kit.manifest);
-        let wanted: Vec<usize> = lacking.iter().map(|it| places[&it.digest]).collect();
+        let layers = contents.root().layers().iter().enumerate();
+        let places: HashMap<Digest, usize> = layers.map(|(at, it)| (it.digest, at)).collect();
+        let wanted = lacking.iter().filter_map(|it| places.get(&it.digest));
+        let wanted: Vec<usize> = wanted.copied().collect();
         if contents.length_of(&wanted) > size / WORTH {
             continue;
         }
@@ -144,9 +147,9 @@ pub(in crate::ops) fn plan<'o>(
         let layers: HashMap<Digest, &Wanted> = layers
             .map(|wanted| (wanted.layer.descriptor.digest, wanted))
             .collect();
-        let manifest = &kit.manifest;
+        let known = contents.root().layers();
         let file = |position: usize, entry: &Entry<'_, '_>| {
-            let wanted = layers.get(&manifest.layers.get(position)?.digest)?;
+            let wanted = layers.get(&known.get(position)?.digest)?;
             Some(place(&options.target, wanted, entry.path))
         };
         let places = Places {
@@ -156,9 +159,8 @@ pub(in crate::ops) fn plan<'o>(
             file: Some(&file),
         };
         // What is held of tables bounds how many groups there are.
-        for group in groups(contents.root(), manifest, lacking.clone()) {
-            let positions: Vec<usize> = group.into_iter().map(|(position, _)| position).collect();
-            deltas.extend(Delta::plan(contents, *far, &positions, &places, progress)?);
+        for group in groups(contents, lacking.clone()) {
+            deltas.extend(Delta::plan(contents, *far, &group, &places, progress)?);
         }
     }
     Ok(Patches(deltas))
@@ -178,7 +180,7 @@ fn place(target: &Path, wanted: &Wanted, path: &str) -> PathBuf {
 impl Patches<'_> {
     /// Returns the layers that are put together.
     pub(in crate::ops) fn layers(&self) -> HashSet<Digest> {
-        let layers = self.0.iter().flat_map(|delta| delta.layers.keys());
+        let layers = self.0.iter().flat_map(|delta| delta.blobs.keys());
         layers.copied().collect()
     }
 
@@ -208,19 +210,28 @@ pub fn estimate(
         return Ok(None);
     };
     let far = selection.layers.iter().filter(|wanted| wanted.is_far());
-    let far: Vec<&Descriptor> = far.map(|wanted| &wanted.layer.descriptor).collect();
-    let here = sources.store.unchanged(far.iter().copied())?;
-    let parts = streams.parts();
+    let far: Vec<&Layer> = far.map(|wanted| &wanted.layer).collect();
+    let here = sources
+        .store
+        .unchanged(far.iter().flat_map(|layer| layer.blobs()))?;
+    let parts = streams.parts().of_kits(unpack::kits(family));
     let opened = open(Some(&parts), family, selection, sources, options, progress)?;
     let patches = plan(&opened, selection, sources, options, progress)?;
     let mut estimate = Estimate::default();
-    for layer in far
-        .into_iter()
-        .filter(|layer| !here.contains(&layer.digest))
-    {
+    for layer in far {
+        let blobs = layer.blobs().iter();
+        let lacking = blobs.filter(|blob| !here.contains(&blob.digest));
+        let lacking: u64 = lacking.map(|blob| blob.size).sum();
+        if lacking == 0 {
+            continue;
+        }
+        let blob = &layer.descriptor;
         let mut of = patches.0.iter();
-        let of = of.find_map(|delta| delta.estimate_of(&layer.digest));
-        estimate.add(of.unwrap_or(Estimate::whole(layer.size)));
+        let of = of.find_map(|delta| delta.estimate_of(&blob.digest));
+        estimate.add(of.unwrap_or(Estimate {
+            delta: lacking,
+            ..Estimate::whole(blob.size)
+        }));
     }
     // As much of tables of contents as now comes again.
     estimate.delta += parts.came();

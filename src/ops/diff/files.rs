@@ -56,6 +56,7 @@ pub(super) fn compare(
     progress: &dyn Progress,
 ) -> Result<Vec<FileChange>, Error> {
     let parts = sources.streams.as_ref().map(Streams::parts);
+    let parts = parts.map(|parts| parts.of_kits(kits));
     // Of kits in the store the layers are read: what they hold is told by its SHA-256.
     let tables = match &parts {
         Some(parts) => Tables::open(kits, Some(parts), sources.store, progress)?,

@@ -14,6 +14,7 @@ use crate::{
     ops::{
         Error,
         kit::{Kit, Layer, Place},
+        segments,
         sources::Sources,
         unpack::KITFILE,
         walk::{BLOCK, open, walk},
@@ -80,11 +81,10 @@ pub fn cat(
 }
 
 /// Opens what a layer unpacks to at the byte `at` of it.
-fn open_at(layer: &Layer, store: &Store, at: u64) -> Result<Box<dyn Read>, Error> {
+fn open_at<'s>(layer: &Layer, store: &'s Store, at: u64) -> Result<Box<dyn Read + 's>, Error> {
     let unreadable = |source| archive::Error::Read(source);
     if layer.compression() == Compression::None {
-        let blob = &layer.descriptor;
-        let mut file = store.open_blob(&blob.digest, blob.size)?;
+        let mut file = segments::open(store, layer)?;
         file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
         return Ok(Box::new(file));
     }
@@ -101,7 +101,7 @@ fn find<'a>(
     path: &str,
     progress: &dyn Progress,
 ) -> Result<Option<(&'a Layer, Spot)>, Error> {
-    let sound = store.unchanged(kit.layers.iter().map(|layer| &layer.descriptor))?;
+    let sound = segments::unchanged(store, &kit.layers)?;
     let mut layers: Vec<&Layer> = kit.layers.iter().collect();
     // Those first whose own path leads to the file, the most specific one before the others.
     layers.sort_by_key(|layer| {

@@ -41,6 +41,7 @@ pub(super) fn cat(
 ) -> Result<(), Error> {
     let path = kitfile::clean(path);
     let parts = sources.streams.as_ref().map(Streams::parts);
+    let parts = parts.map(|parts| parts.of_kits([kit]));
     let tables = Tables::open([kit], parts.as_ref(), sources.store, progress)?;
     let mut layers: Vec<Wanted> = own_layers(kit, &Filter::everything()).collect();
     layers.sort_by_key(|wanted| {

@@ -14,6 +14,7 @@ pub use super::walk::File;
 use super::{
     Error,
     kit::{Kit, Layer},
+    segments,
     stream::Streams,
     take::{self, Tables},
     unpack::{self, Sources, Wanted, describe, own_layers},
@@ -64,13 +65,14 @@ pub fn list_layers<'k>(
     found: &mut dyn FnMut(&Layer, File) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let store = sources.store;
-    let parts = sources.streams.as_ref().map(Streams::parts);
     // For no longer than this lasts.
     let kits: Vec<&Kit> = kits.into_iter().collect();
+    let parts = sources.streams.as_ref().map(Streams::parts);
+    let parts = parts.map(|parts| parts.of_kits(kits.iter().copied()));
     let tables = Tables::open(kits, parts.as_ref(), store, progress)?;
     let total = unpack::size(layers.iter());
     let mut listing = Listing {
-        sound: store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?,
+        sound: segments::unchanged(store, layers.iter().map(|wanted| &wanted.layer))?,
         sources,
         tables: &tables,
         has_warned: false,
@@ -155,7 +157,9 @@ impl Listing<'_, '_> {
             }
             return Ok(());
         }
-        if has_headers(layer, is_sound) {
+        // That segments are right does not say that they are the layer.
+        let is_checked = is_sound && layer.segments.is_empty();
+        if has_headers(layer, is_checked) {
             return headers(layer, store, progress, &mut |file| {
                 (self.found)(wanted, file).map(ControlFlow::Continue)
             });
@@ -216,11 +220,10 @@ pub fn measure(
     progress: &dyn Progress,
 ) -> Result<Vec<Measured>, Error> {
     let parts = sources.streams.as_ref().map(Streams::parts);
+    let parts = parts.map(|parts| parts.of_kits([kit]));
     let tables = Tables::open([kit], parts.as_ref(), sources.store, progress)?;
     let layers: Vec<_> = own_layers(kit, &Filter::everything()).collect();
-    let here = sources
-        .store
-        .unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?;
+    let here = segments::unchanged(sources.store, layers.iter().map(|wanted| &wanted.layer))?;
     let mut measured = vec![Measured::default(); layers.len()];
     let asked: Vec<&Wanted> = layers.iter().collect();
     tables.each(&asked, &mut |number, table| {
@@ -253,7 +256,7 @@ pub(super) fn retain_selected(
     globs: &PathGlobs,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let sound = store.unchanged(layers.iter().map(|wanted| &wanted.layer.descriptor))?;
+    let sound = segments::unchanged(store, layers.iter().map(|wanted| &wanted.layer))?;
     let mut kept = Vec::with_capacity(layers.len());
     for wanted in layers.drain(..) {
         // Of a file in a registry the manifest tells the path, and it was checked.
@@ -275,7 +278,6 @@ fn may_select(
     progress: &dyn Progress,
 ) -> Result<bool, Error> {
     let layer = &wanted.layer;
-    let blob = &layer.descriptor;
     let selects = |path: Vec<u8>| globs.selects(&wanted.place_below(path));
     match layer.layer_type.encoding {
         Encoding::Tar => {}
@@ -284,7 +286,7 @@ fn may_select(
         }
         _ => return Ok(true),
     }
-    let mut reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    let mut reader = TarReader::of_headers(segments::open(store, layer)?);
     loop {
         if progress.cancelled() {
             return Err(store::Error::Interrupted.into());
@@ -330,11 +332,11 @@ fn headers(
     progress: &dyn Progress,
     found: &mut dyn FnMut(File) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
-    let blob = &layer.descriptor;
     if layer.layer_type.encoding.is_raw() {
-        return found(raw_file(layer, blob.size)).map(drop);
+        let size = layer.descriptor.size;
+        return found(raw_file(layer, size)).map(drop);
     }
-    let reader = TarReader::of_headers(store.open_blob(&blob.digest, blob.size)?);
+    let reader = TarReader::of_headers(segments::open(store, layer)?);
     entries(layer, reader, progress, found)
 }
 

@@ -5,7 +5,7 @@
 //! run, and no registry is asked to take what has no name yet. What changes in between is noticed
 //! by stamp, and by the digest at the latest: the upload is never finished.
 
-use std::sync::Arc;
+use std::{io::Read as _, sync::Arc};
 
 use super::{
     Options, PackedLayer, Prepared, config, layer, manifest, raw, regenerate::Source, toc,
@@ -13,13 +13,14 @@ use super::{
 use crate::{
     archive,
     cache::Cache,
+    digest::Digest,
     oci::{Descriptor, compat, media_type},
     ops::{
         self, Error,
         pull::Registries,
         push::{self, Outgoing, Pushed, Pusher},
         reuse::Reuse,
-        supply::Flow,
+        supply::{Content, Flow},
         toc::Keep,
         transfer::Network,
     },
@@ -92,16 +93,19 @@ pub fn send(
         if let Some((_, bytes)) = toc.as_ref().filter(|(toc, _)| toc.digest == blob.digest) {
             return bytes.clone();
         }
-        let is_it = |layer: &PackedLayer| layer.descriptor.digest == blob.digest;
-        match layers.iter().position(is_it) {
-            Some(index) => {
+        match place(&layers, &blob.digest) {
+            Some((index, start)) => {
                 let source = Arc::new(Source {
                     prepared: Arc::clone(prepared),
                     index,
                     compression: prepared.compression(index, options.compression),
                     threads,
                 });
-                Arc::new(Flow::new(move |from| source.open(from)))
+                let size = blob.size;
+                Arc::new(Flow::new(move |from| {
+                    let content = source.open(start + from)?;
+                    Ok(Box::new(content.take(size - from.min(size))) as Content)
+                }))
             }
             None => Arc::new(match &image {
                 Some(image) if image.config_descriptor.digest == blob.digest => {
@@ -179,6 +183,23 @@ pub fn send(
     })
 }
 
+/// Returns which layer a blob belongs to, and where in it the blob begins.
+fn place(layers: &[PackedLayer], blob: &Digest) -> Option<(usize, u64)> {
+    for (index, layer) in layers.iter().enumerate() {
+        if layer.segments.is_empty() && layer.descriptor.digest == *blob {
+            return Some((index, 0));
+        }
+        let mut start = 0;
+        for segment in &layer.segments {
+            if segment.digest == *blob {
+                return Some((index, start));
+            }
+            start += segment.size;
+        }
+    }
+    None
+}
+
 /// Returns the other repositories in the registry of `target` that have the kit by now.
 fn earlier(pushed: &[Pushed], target: &reference::Repository) -> Vec<String> {
     let done = pushed.iter().filter_map(|it| it.targets[0].repository());
@@ -206,15 +227,12 @@ pub fn by_repository(names: &[Reference]) -> Vec<Vec<Reference>> {
 fn changed(error: Error, layers: &[PackedLayer]) -> Error {
     use registry::Error as E;
     match error {
-        Error::Registry(E::Damaged { digest, actual }) => {
-            let is_it = |layer: &&PackedLayer| layer.descriptor.digest == digest;
-            match layers.iter().find(is_it) {
-                Some(layer) => Error::ChangedLayer {
-                    path: layer.entry.path.clone(),
-                },
-                None => E::Damaged { digest, actual }.into(),
-            }
-        }
+        Error::Registry(E::Damaged { digest, actual }) => match place(layers, &digest) {
+            Some((index, _)) => Error::ChangedLayer {
+                path: layers[index].entry.path.clone(),
+            },
+            None => E::Damaged { digest, actual }.into(),
+        },
         Error::Registry(E::Read { digest, source }) => match source.downcast::<archive::Error>() {
             Ok(cause) => cause.into(),
             Err(source) => E::Read { digest, source }.into(),

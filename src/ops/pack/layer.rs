@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     Options, PackedLayer, Prepared,
+    cuts::{self, cuts, plain_size},
     prepare::{file_count, is_file},
     toc,
 };
@@ -22,11 +23,12 @@ use crate::{
     },
     cache::Cache,
     kitfile::Section,
-    oci::{Descriptor, Encoding, Family, LayerType, annotation},
+    oci::{Descriptor, Encoding, Family, LayerType, PlainLayer, annotation},
     ops::{
         Error,
         kit::layer_kind,
         reuse::{Reuse, Wanted, Writing},
+        segments::Segment,
     },
     platform,
     progress::{Meter, Progress},
@@ -58,6 +60,7 @@ pub(super) fn pack_all(
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|layer| std::cmp::Reverse(sizes[*layer]));
     let with_tables = toc::is_wanted(options, prepared);
+    let cut = cuts(options, prepared);
     let at_once = options.threads.clamp(1, count.max(1));
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<PackedLayer>>> = Mutex::new((0..count).map(|_| None).collect());
@@ -77,6 +80,7 @@ pub(super) fn pack_all(
                 reuse,
                 cache,
                 with_tables,
+                target: cut.and_then(|cut| cut.target_of(plain_size(prepared, layer))),
                 meter: meter.as_ref(),
                 progress: &Stoppable {
                     progress,
@@ -116,7 +120,7 @@ fn share(threads: usize, size: u64, total: u64) -> usize {
 }
 
 /// One layer to be packed.
-struct Job<'a, 'c> {
+pub(super) struct Job<'a, 'c> {
     options: &'a Options,
     prepared: &'a Prepared,
     /// Its place in what was prepared.
@@ -124,13 +128,15 @@ struct Job<'a, 'c> {
     /// How many threads it gets.
     threads: usize,
     /// Where it goes, if anywhere.
-    writer: Option<&'a Writer<'a>>,
-    reuse: &'a Reuse<'c>,
-    cache: &'a Cache,
+    pub(super) writer: Option<&'a Writer<'a>>,
+    pub(super) reuse: &'a Reuse<'c>,
+    pub(super) cache: &'a Cache,
     /// Whether the kit gets a table of contents.
     with_tables: bool,
-    meter: &'a dyn Meter,
-    progress: &'a dyn Progress,
+    /// How large the segments are that it is cut into, if it is.
+    target: Option<u64>,
+    pub(super) meter: &'a dyn Meter,
+    pub(super) progress: &'a dyn Progress,
 }
 
 /// Packs one layer into the store, unless it is known what would come of it, and that is there.
@@ -148,12 +154,17 @@ fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
             compression: prepared.compression(index, job.options.compression),
         },
     };
-    let (packed, stored) = match known(job, wanted)? {
-        Some(packed) => (packed, job.writer.map(|_| Committed::AlreadyThere)),
+    let Done {
+        packed,
+        segments,
+        stored,
+    } = match known(job, wanted)? {
+        Some(done) => done,
         None => write(job, wanted)?,
     };
     Ok(PackedLayer {
         descriptor: describe(prepared, index, wanted.writing.compression, &packed),
+        segments,
         entry: entry.clone(),
         diff_id: packed.diff_id,
         files: file_count(tree, index),
@@ -163,26 +174,56 @@ fn pack_one(job: &Job<'_, '_>) -> Result<PackedLayer, Error> {
     })
 }
 
+/// What became of a layer.
+pub(super) struct Done {
+    pub(super) packed: Packed,
+    pub(super) segments: Vec<Segment>,
+    pub(super) stored: Option<Committed>,
+}
+
 /// Returns what would come of packing, if that is known and, should it go there, in the store.
-fn known(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Option<Packed>, Error> {
+fn known(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Option<Done>, Error> {
     let Some(known) = job.reuse.known(wanted, job.threads, job.progress)? else {
         return Ok(None);
     };
     let trust = job.reuse.trust();
-    if let Some(writer) = job.writer
-        && writer.has(&known.digest, known.size, trust)? != Presence::Here
-    {
-        return Ok(None);
+    let mut blobs = vec![(known.digest, known.size)];
+    if let Some(target) = job.target {
+        let Some(segments) = job.cache.segments(&known.digest, target) else {
+            return Ok(None);
+        };
+        blobs = segments;
     }
+    if let Some(writer) = job.writer {
+        for (digest, size) in &blobs {
+            if writer.has(digest, *size, trust)? != Presence::Here {
+                return Ok(None);
+            }
+        }
+    }
+    let stored = job.writer.map(|_| Committed::AlreadyThere);
+    let segment = |(digest, size)| Segment {
+        digest,
+        size,
+        stored,
+    };
+    let segments = match job.target {
+        Some(_) => blobs.into_iter().map(segment).collect(),
+        None => Vec::new(),
+    };
     let mut packed = Packed::from(known);
     if job.with_tables {
-        packed.table = table(job, wanted, &packed)?;
+        packed.table = table(job, wanted, &packed, &segments)?;
         if packed.table.is_none() {
             return Ok(None);
         }
     }
     job.meter.advance(wanted.tree.bytes(wanted.index));
-    Ok(Some(packed))
+    Ok(Some(Done {
+        packed,
+        segments,
+        stored,
+    }))
 }
 
 /// Returns the table of a layer that is not packed, as it was made before or of the layer in the
@@ -191,6 +232,7 @@ fn table(
     job: &Job<'_, '_>,
     wanted: Wanted<'_>,
     packed: &Packed,
+    segments: &[Segment],
 ) -> Result<Option<Result<Table, Absence>>, Error> {
     let Writing { shape, compression } = wanted.writing;
     let is_raw = shape == Shape::Raw;
@@ -200,7 +242,13 @@ fn table(
     let Some(writer) = job.writer else {
         return Ok(None);
     };
-    let layer = Descriptor::new("", packed.digest, packed.size);
+    let layer = PlainLayer {
+        descriptor: Descriptor::new("", packed.digest, packed.size),
+        segments: segments
+            .iter()
+            .map(|it| Descriptor::new("", it.digest, it.size))
+            .collect(),
+    };
     let encoding = encoding(shape, compression);
     let made = toc::of_stored(writer, &layer, encoding, packed.plain_size, job.progress)?;
     if let Some(table) = &made {
@@ -211,7 +259,7 @@ fn table(
 }
 
 /// Remembers the table of a layer that was packed.
-fn learn_table(job: &Job<'_, '_>, wanted: Wanted<'_>, packed: &Packed) {
+pub(super) fn learn_table(job: &Job<'_, '_>, wanted: Wanted<'_>, packed: &Packed) {
     if let Some(table) = &packed.table {
         let is_raw = wanted.writing.shape == Shape::Raw;
         let table = table.as_ref().map_err(|absence| *absence);
@@ -220,7 +268,7 @@ fn learn_table(job: &Job<'_, '_>, wanted: Wanted<'_>, packed: &Packed) {
 }
 
 /// Writes a layer into the store, or only measures it, and remembers what came of it.
-fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Committed>), Error> {
+fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<Done, Error> {
     let layer = archive::pack::Layer {
         tree: wanted.tree,
         index: wanted.index,
@@ -233,12 +281,19 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Commit
         file_digests: wanted.needs_file_digests(job.options.threads),
         toc: job.with_tables,
     };
+    if let Some(target) = job.target {
+        return cuts::write(job, wanted, (layer, &options), target);
+    }
     let Some(writer) = job.writer else {
         let mut packed = archive::pack::measure(layer, &options, job.meter, job.progress)?;
         job.reuse.learn(wanted, &packed);
         learn_table(job, wanted, &packed);
         packed.files = Vec::new();
-        return Ok((packed, None));
+        return Ok(Done {
+            packed,
+            segments: Vec::new(),
+            stored: None,
+        });
     };
     let blob = writer.create()?;
     let packed = archive::pack::write(layer, blob.file(), &options, job.meter, job.progress);
@@ -249,7 +304,11 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Commit
     // Asked for here, since committing believes what is recorded.
     writer.has(&packed.digest, packed.size, job.reuse.trust())?;
     let stored = blob.commit(&packed.digest, packed.size)?;
-    Ok((packed, Some(stored)))
+    Ok(Done {
+        packed,
+        segments: Vec::new(),
+        stored: Some(stored),
+    })
 }
 
 /// Returns the failure of a layer for which there is no room as what is missing, as far as that is
@@ -257,19 +316,25 @@ fn write(job: &Job<'_, '_>, wanted: Wanted<'_>) -> Result<(Packed, Option<Commit
 fn no_space(error: archive::Error, wanted: Wanted<'_>, writer: &Writer<'_>) -> Error {
     let is_full = matches!(&error, archive::Error::WriteLayer { source, .. }
         if source.kind() == std::io::ErrorKind::StorageFull);
+    if is_full {
+        return full(error.into(), wanted, writer);
+    }
+    error.into()
+}
+
+/// Returns a failure for want of room as what is missing.
+pub(super) fn full(error: Error, wanted: Wanted<'_>, writer: &Writer<'_>) -> Error {
     let root = writer.store().root();
     match platform::free_space(root) {
-        Some(have) if is_full && wanted.writing.compression == Compression::None => {
-            Error::NoSpace {
-                path: root.to_owned(),
-                need: match wanted.writing.shape {
-                    Shape::Tar => archive::pack::archive_size(wanted.tree, wanted.index),
-                    Shape::Raw => wanted.tree.bytes(wanted.index),
-                },
-                have,
-            }
-        }
-        _ => error.into(),
+        Some(have) if wanted.writing.compression == Compression::None => Error::NoSpace {
+            path: root.to_owned(),
+            need: match wanted.writing.shape {
+                Shape::Tar => archive::pack::archive_size(wanted.tree, wanted.index),
+                Shape::Raw => wanted.tree.bytes(wanted.index),
+            },
+            have,
+        },
+        _ => error,
     }
 }
 

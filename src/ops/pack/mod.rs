@@ -1,5 +1,6 @@
 //! Packs a directory into an immutable kit in the store.
 
+mod cuts;
 mod direct;
 mod layer;
 mod prepare;
@@ -10,20 +11,21 @@ mod toc;
 
 use std::path::PathBuf;
 
-use super::{Error, chain::Parent, reuse::Reuse};
+use super::{Error, chain::Parent, reuse::Reuse, segments::Segment};
 use crate::{
     archive::{ignore::IgnoreRules, pack::Compression, walk::FollowLinks},
     cache::Cache,
     digest::Digest,
     glob::Pattern,
     kitfile::{Entry, Kitfile, MAX_CONFIG_BYTES},
-    oci::{Descriptor, Manifest, annotation, media_type},
+    oci::{Descriptor, Manifest, annotation, media_type, segments},
     progress::Progress,
     reference::Reference,
     store::{Committed, Presence, Store, Trust, Writer},
     toc::{Absence, Table, TocRef},
 };
 
+pub use cuts::{cuts, has_cuts};
 pub use direct::{Sent, Way, by_repository, send};
 pub use prepare::{Prepared, emptiness, prepare};
 pub use raw::MAX_RAW_FILES;
@@ -39,6 +41,9 @@ pub enum LayerFormat {
     Tar,
     /// The content of one file; a folder becomes one layer for each of its files.
     Raw,
+    /// The same as [`Self::Tar`], but large layers are kept in several blobs, their segments, which
+    /// only this program reads.
+    Chunked,
 }
 
 /// What to pack, and how.
@@ -76,6 +81,8 @@ pub struct Options {
     pub layer_format: LayerFormat,
     /// Which folders become several layers.
     pub shard_size: ShardSize,
+    /// With [`LayerFormat::Chunked`]: how large segments are on average, if somebody says so.
+    pub segment_size: Option<u64>,
     /// Whether a kit that is large enough gets a table of contents.
     pub toc: bool,
     /// How many threads work, at least one.
@@ -106,8 +113,10 @@ pub struct Report {
 pub struct PackedLayer {
     /// The element of the Kitfile.
     pub entry: Entry,
-    /// The blob.
+    /// The layer as one blob, which it is unless it has segments.
     pub descriptor: Descriptor,
+    /// The blobs that it is kept in, in order; none if it is kept as one.
+    pub segments: Vec<Segment>,
     /// The digest of what the blob unpacks to.
     pub diff_id: Digest,
     /// How many files it holds.
@@ -118,6 +127,17 @@ pub struct PackedLayer {
     pub stored: Option<Committed>,
     /// Its table of contents, or why it has none; nothing if the kit gets none.
     table: Option<Result<Table, Absence>>,
+}
+
+impl PackedLayer {
+    /// Returns its blobs as the manifest has them.
+    fn blobs(&self) -> Vec<Descriptor> {
+        if self.segments.is_empty() {
+            return vec![self.descriptor.clone()];
+        }
+        let segments = self.segments.iter().map(|it| (it.digest, it.size));
+        segments::describe(&self.descriptor, &segments.collect::<Vec<_>>())
+    }
 }
 
 /// Packs what [`prepare()`] found and names the kit last.
@@ -185,10 +205,7 @@ fn manifest(
     let mut manifest = Manifest {
         artifact_type: Some(media_type::ARTIFACT.to_owned()),
         config: config.clone(),
-        layers: layers
-            .iter()
-            .map(|layer| layer.descriptor.clone())
-            .collect(),
+        layers: layers.iter().flat_map(PackedLayer::blobs).collect(),
         annotations: options
             .created
             .iter()
@@ -201,7 +218,7 @@ fn manifest(
     }
     if manifest.to_bytes().len() > Manifest::MAX_LEN {
         return Err(Error::ManifestTooLarge {
-            layers: layers.len(),
+            layers: manifest.layers.len(),
         });
     }
     Ok(manifest)

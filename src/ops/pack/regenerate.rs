@@ -1,10 +1,10 @@
 //! A layer that is packed while it is read: nothing of it is on disk.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -15,7 +15,7 @@ use crate::{
         self,
         pack::{self, Compression},
     },
-    ops::supply::Content,
+    ops::supply::{Content, Pieces},
     progress::Silent,
 };
 
@@ -56,23 +56,6 @@ impl Source {
             current: io::Cursor::default(),
             thread: Some(packing),
         }))
-    }
-}
-
-/// Passes on what is written.
-struct Pieces(SyncSender<Vec<u8>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !bytes.is_empty() {
-            let sent = self.0.send(bytes.to_vec());
-            sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

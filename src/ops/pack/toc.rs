@@ -15,8 +15,8 @@ use crate::{
     },
     digest::{Digest, Hasher},
     limits::Limits,
-    oci::{Descriptor, Encoding, LayerType},
-    ops::Error,
+    oci::{Encoding, LayerType, PlainLayer},
+    ops::{Error, segments::LayerFile},
     progress::Progress,
     store::{Committed, Presence, Trust, Writer},
     toc::{Absence, Planned, Root, Table, TocRef},
@@ -40,12 +40,13 @@ pub(super) fn is_wanted(options: &Options, prepared: &Prepared) -> bool {
 /// Makes the table of a layer in the store by reading it; `None` if it is damaged.
 pub(super) fn of_stored(
     writer: &Writer<'_>,
-    layer: &Descriptor,
+    of: &PlainLayer,
     encoding: Encoding,
     plain_size: u64,
     progress: &dyn Progress,
 ) -> Result<Option<Result<Table, Absence>>, Error> {
-    let source = writer.store().open_blob(&layer.digest, layer.size)?;
+    let layer = &of.descriptor;
+    let source = LayerFile::open(writer.store(), of.blobs())?;
     let found = read(
         source.take(layer.size.saturating_add(1)),
         encoding,
@@ -57,7 +58,9 @@ pub(super) fn of_stored(
         return Ok(Some(found.table));
     }
     // So that what is packed in its place heals it.
-    writer.has(&layer.digest, layer.size, Trust::Hash)?;
+    for blob in of.blobs() {
+        writer.has(&blob.digest, blob.size, Trust::Hash)?;
+    }
     Ok(None)
 }
 

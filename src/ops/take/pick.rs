@@ -4,7 +4,7 @@ use std::thread;
 
 use super::{
     super::{
-        Error,
+        Error, segments,
         sources::Sources,
         toc::{Far, GAP},
         unpack::Wanted,
@@ -48,9 +48,7 @@ pub(in crate::ops) fn plan<'t>(
     progress: &dyn Progress,
 ) -> Result<Vec<Option<Pick<'t>>>, Error> {
     let far = layers.iter().filter(|wanted| wanted.is_far());
-    let here = sources
-        .store
-        .unchanged(far.map(|it| &it.layer.descriptor))?;
+    let here = segments::unchanged(sources.store, far.map(|it| &it.layer))?;
     let is_lacking = |wanted: &Wanted| {
         let is_tar = !wanted.layer.layer_type.encoding.is_raw();
         is_tar && wanted.is_far() && !here.contains(&wanted.layer.descriptor.digest)

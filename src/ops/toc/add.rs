@@ -92,8 +92,9 @@ pub fn add(
         .get(..head)
         .and_then(|bytes| Root::parse(bytes).ok());
     let root = root.expect("a root that was just written can be read");
-    let layers = manifest.layers.iter().zip(root.layers());
-    let without = layers.filter_map(|(layer, told)| Some((layer.clone(), told.table.err()?)));
+    let plain = manifest.plain_layers().unwrap_or_default().into_iter();
+    let layers = plain.zip(root.layers());
+    let without = layers.filter_map(|(layer, told)| Some((layer.descriptor, told.table.err()?)));
     Ok(Added {
         old,
         new,
@@ -105,7 +106,7 @@ pub fn add(
 
 /// Returns the name that leads to the new kit: the one that was asked for, or its repository with
 /// the digest that it has now. A digest alone is no name.
-fn own_name(asked: Reference, new: &Descriptor) -> Option<Reference> {
+pub(in crate::ops) fn own_name(asked: Reference, new: &Descriptor) -> Option<Reference> {
     asked.repository()?;
     Some(match asked.digest() {
         Some(_) => asked.with_digest(new.digest),

@@ -49,7 +49,7 @@ impl Parts<'_> {
 }
 
 /// Returns where a chunk is in its layer.
-pub(in crate::ops) fn range(chunk: &PlacedChunk) -> Range<u64> {
+pub fn range(chunk: &PlacedChunk) -> Range<u64> {
     chunk.offset..chunk.offset + u64::from(chunk.chunk.length)
 }
 

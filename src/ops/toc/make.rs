@@ -17,8 +17,8 @@ use crate::{
         decompress::{Bounds, Compression, Decompressed},
         tabulate::{self, Tabulated},
     },
-    oci::{Descriptor, Encoding, LayerType, Manifest, annotation},
-    ops::Error,
+    oci::{Encoding, LayerType, Manifest, PlainLayer, annotation},
+    ops::{Error, segments::LayerFile},
     progress::{Meter, Progress},
     store::{self, Damage, Store},
     toc::{self, Absence, Assembled, Content, Table},
@@ -34,16 +34,21 @@ pub(in crate::ops) fn make(
     manifest: &Manifest,
     progress: &dyn Progress,
 ) -> Result<Assembled, Error> {
-    let mut layers: Vec<(&Descriptor, Encoding)> = Vec::new();
+    let plain = manifest.plain_layers().map_err(|source| Error::Segments {
+        reference: name.to_owned(),
+        source,
+    })?;
+    let mut layers: Vec<(&PlainLayer, Encoding)> = Vec::new();
     let mut places = Vec::new();
     let mut known = HashMap::new();
-    for layer in &manifest.layers {
-        let kind = LayerType::parse(&layer.media_type).ok_or_else(|| Error::Unsupported {
+    for layer in &plain {
+        let PlainLayer { descriptor, .. } = layer;
+        let kind = LayerType::parse(&descriptor.media_type).ok_or_else(|| Error::Unsupported {
             reference: name.to_owned(),
-            what: format!("layer type `{}`", layer.media_type),
+            what: format!("layer type `{}`", descriptor.media_type),
         })?;
         let place = *known
-            .entry((layer.digest, kind.encoding))
+            .entry((descriptor.digest, kind.encoding))
             .or_insert_with(|| {
                 layers.push((layer, kind.encoding));
                 layers.len() - 1
@@ -54,10 +59,10 @@ pub(in crate::ops) fn make(
     let contents: Vec<Content<'_>> = places
         .into_iter()
         .map(|place| {
-            let (layer, encoding) = layers[place];
+            let (PlainLayer { descriptor, .. }, encoding) = layers[place];
             Content {
-                digest: layer.digest,
-                size: layer.size,
+                digest: descriptor.digest,
+                size: descriptor.size,
                 encoding,
                 table: tables[place].as_ref().map_err(|absence| *absence),
             }
@@ -69,10 +74,10 @@ pub(in crate::ops) fn make(
 /// Returns the tables of `layers`, several made at a time.
 fn tables(
     store: &Store,
-    layers: &[(&Descriptor, Encoding)],
+    layers: &[(&PlainLayer, Encoding)],
     progress: &dyn Progress,
 ) -> Result<Vec<Made>, Error> {
-    let total = layers.iter().map(|(layer, _)| layer.size).sum();
+    let total = layers.iter().map(|(layer, _)| layer.descriptor.size).sum();
     let meter = progress.begin("Reading", Some(total));
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<Made, Error>)>> = Mutex::default();
@@ -105,7 +110,7 @@ fn tables(
 
 fn table(
     store: &Store,
-    layer: &Descriptor,
+    of: &PlainLayer,
     encoding: Encoding,
     meter: &dyn Meter,
     progress: &dyn Progress,
@@ -115,12 +120,13 @@ fn table(
         Encoding::TarGzip | Encoding::RawGzip => Compression::Gzip,
         Encoding::TarZstd | Encoding::RawZstd => Compression::Zstd,
     };
+    let layer = &of.descriptor;
     let told = layer.annotations.get(annotation::UNCOMPRESSED_SIZE);
     let told = told.and_then(|told| told.parse().ok());
     let bounds = Bounds::of(layer.size, told, store.limits());
     let open = |meter| -> Result<_, Error> {
         let source = Metered {
-            source: store.open_blob(&layer.digest, layer.size)?.take(layer.size),
+            source: LayerFile::open(store, of.blobs())?.take(layer.size),
             meter,
         };
         let content = Decompressed::new(source, compression, bounds);

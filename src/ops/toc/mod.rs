@@ -21,10 +21,11 @@ use std::{
 
 pub use self::{
     add::{Added, add},
-    chunks::{Fetched, TakeChunk},
+    chunks::{Fetched, TakeChunk, range},
     parts::{GAP, Parts, TakeBytes, coalesce},
     remake::remake,
 };
+pub(super) use add::own_name;
 pub(super) use keep::{Keep, artifact, is_toc_tag, keep, toc_tag};
 
 use super::Error;
@@ -59,6 +60,8 @@ pub struct Far<'f> {
 pub struct Contents<'c> {
     toc: TocRef,
     root: Root,
+    /// Layers that are kept in several blobs, and these.
+    segments: HashMap<Digest, Vec<Descriptor>>,
     place: Place<'c>,
     progress: &'c dyn Progress,
 }
@@ -121,6 +124,7 @@ impl<'c> Contents<'c> {
         Some(Self {
             toc,
             root,
+            segments: segments(manifest),
             place: Place::Store(store),
             progress,
         })
@@ -144,6 +148,7 @@ impl<'c> Contents<'c> {
             Ok(root) => Ok(Some(Self {
                 toc,
                 root,
+                segments: segments(manifest),
                 place: if is_small {
                     Place::Memory(bytes.into())
                 } else {
@@ -169,6 +174,7 @@ impl<'c> Contents<'c> {
         let held = |place| Self {
             toc: self.toc,
             root: self.root.clone(),
+            segments: self.segments.clone(),
             place,
             progress: self.progress,
         };
@@ -248,6 +254,12 @@ impl<'c> Contents<'c> {
     /// Returns its root: the layers in the order of the manifest.
     pub const fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// Returns the blobs that the layer at `position` is kept in, if these are several.
+    pub(super) fn segments(&self, position: usize) -> Option<&[Descriptor]> {
+        let layer = self.root.layers().get(position)?;
+        self.segments.get(&layer.digest).map(Vec::as_slice)
     }
 
     /// Returns the table of the layer at `position`; `None` if there is none that can be used.
@@ -369,6 +381,15 @@ pub(super) fn shared_tables(
         })?;
     }
     Ok(())
+}
+
+/// Returns the layers of a kit that are kept in several blobs, and these.
+fn segments(manifest: &Manifest) -> HashMap<Digest, Vec<Descriptor>> {
+    let layers = manifest.plain_layers().unwrap_or_default().into_iter();
+    layers
+        .filter(|layer| !layer.segments.is_empty())
+        .map(|layer| (layer.descriptor.digest, layer.segments))
+        .collect()
 }
 
 /// Reads a part of the blob in the store. It is for the caller to check it.

@@ -1,6 +1,7 @@
 //! Parts of blobs of a registry.
 
 use std::{
+    collections::HashMap,
     ops::Range,
     sync::{
         Arc,
@@ -12,9 +13,11 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    oci::Descriptor,
+    digest::Digest,
+    oci::{Descriptor, Manifest},
     ops::{
         Error,
+        kit::Kit,
         transfer::{LOOK, Network},
     },
     progress::Progress,
@@ -37,6 +40,8 @@ pub struct Parts<'n> {
     network: &'n Network,
     downloads: Arc<Downloads>,
     came: Arc<AtomicU64>,
+    /// Layers that are kept in several blobs, and these.
+    segments: HashMap<Digest, Arc<[Descriptor]>>,
     progress: &'n dyn Progress,
 }
 
@@ -51,6 +56,7 @@ impl<'n> Parts<'n> {
             network,
             downloads,
             came: Arc::default(),
+            segments: HashMap::new(),
             progress,
         }
     }
@@ -60,10 +66,63 @@ impl<'n> Parts<'n> {
         self.came.load(Ordering::Relaxed)
     }
 
+    /// Learns in which blobs the layers of `kits` are kept, as far as they are not what they are
+    /// called by: from now on parts of these can be asked for as if they were blobs.
+    #[must_use]
+    pub fn of_kits<'k>(mut self, kits: impl IntoIterator<Item = &'k Kit>) -> Self {
+        for layer in kits.into_iter().flat_map(|kit| &kit.layers) {
+            if !layer.segments.is_empty() {
+                let segments = Arc::clone(&layer.segments);
+                self.segments.insert(layer.descriptor.digest, segments);
+            }
+        }
+        self
+    }
+
+    /// Learns the same of the kit with this manifest.
+    #[must_use]
+    pub fn of_manifest(mut self, manifest: &Manifest) -> Self {
+        for layer in manifest.plain_layers().unwrap_or_default() {
+            if !layer.segments.is_empty() {
+                let segments = layer.segments.into();
+                self.segments.insert(layer.descriptor.digest, segments);
+            }
+        }
+        self
+    }
+
     /// Fetches `ranges` of a blob and gives what comes to `take` with its place: each byte once,
     /// in about their order. Nothing was checked. Where the registry knows no ranges the blob is
     /// read up to the last of them.
     pub fn fetch(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        ranges: Vec<Range<u64>>,
+        take: &mut TakeBytes<'_>,
+    ) -> Result<(), Error> {
+        let Some(segments) = self.segments.get(&blob.digest) else {
+            return self.fetch_blob(repository, blob, ranges, take);
+        };
+        let mut start = 0;
+        for segment in &**segments {
+            let end = start + segment.size;
+            let own = ranges.iter().filter_map(|range| {
+                let both = range.start.max(start)..range.end.min(end);
+                (both.start < both.end).then(|| both.start - start..both.end - start)
+            });
+            let own: Vec<_> = own.collect();
+            if !own.is_empty() {
+                self.fetch_blob(repository, segment, own, &mut |offset, bytes| {
+                    take(start + offset, bytes)
+                })?;
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn fetch_blob(
         &self,
         repository: &Repository,
         blob: &Descriptor,
@@ -138,7 +197,12 @@ impl<'n> Parts<'n> {
     /// Tells whether the registry gives parts of blobs, by asking for the last byte of the first of
     /// `blobs` that it has.
     pub fn are_given(&self, repository: &Repository, blobs: &[Descriptor]) -> Result<bool, Error> {
-        for blob in blobs.iter().filter(|blob| blob.size > 1) {
+        for blob in blobs {
+            let segments = self.segments.get(&blob.digest);
+            let blob = segments.and_then(|them| them.last()).unwrap_or(blob);
+            if blob.size < 2 {
+                continue;
+            }
             let asked = async {
                 let mut body = repository
                     .blob(blob, blob.size - 1..blob.size, None)

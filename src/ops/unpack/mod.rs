@@ -104,6 +104,7 @@ pub fn run(
     let kit = &family.kit;
     let mut selection = select(family, options)?;
     let parts = sources.streams.as_ref().map(Streams::parts);
+    let parts = parts.map(|parts| parts.of_kits(kits(family)));
     let tables = tables(
         parts.as_ref(),
         family,
@@ -215,9 +216,12 @@ pub fn run(
         }
         if !held && pick.is_none() && !is_lost {
             let source = ahead.source(position, label.clone());
-            let is_far = matches!(source.read, Blob::Far(_));
-            moved.fetched += if is_far { descriptor.size } else { 0 };
-            held = unpack.layer(source, &select)?.held || !is_far;
+            let fetched = match &source.read {
+                Blob::Far(coming) => Some(coming.fetched()),
+                _ => None,
+            };
+            moved.fetched += fetched.unwrap_or_default();
+            held = unpack.layer(source, &select)?.held || fetched.is_none();
         }
         if said.load(Ordering::Relaxed) {
             last_said.clone_from(&label);

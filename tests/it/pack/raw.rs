@@ -250,7 +250,7 @@ fn another_layer_format_is_refused() {
         kit.run(["pack", ".", "--layer-format", "zip"]),
         str![[r#"
 [stderr]
-error: invalid layer format: must be one of 'tar' or 'raw'
+error: invalid layer format: must be one of 'tar', 'raw' or 'chunked'
   given for --layer-format
 [exit 2]
 

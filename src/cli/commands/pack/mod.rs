@@ -38,6 +38,7 @@ use crate::{
     ops::{
         draft::{self, Draft},
         pack::{self, LayerFormat, MIN_SHARD_SIZE, Options, ShardSize},
+        segments::{MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE},
     },
     progress::Progress,
     reference::Reference,
@@ -72,12 +73,16 @@ pub(crate) struct Args {
     /// How layers are compressed: none, gzip, gzip-fastest or zstd
     #[arg(long, value_name = "METHOD", default_value = "none", hide_default_value = true, value_parser = compression)]
     compression: Compression,
-    /// What layers are: tar, an archive each, or raw, the files as they are, each a layer
+    /// What layers are: tar, an archive each; raw, the files as they are, each a layer; or chunked,
+    /// tar with large layers in segments, which only this program reads
     #[arg(long, value_name = "FORMAT", default_value = "tar", hide_default_value = true, value_parser = layer_format)]
     layer_format: LayerFormat,
     /// How large the layers are that a large folder of data is cut into: a size, auto or off
     #[arg(long, value_name = "SIZE", default_value = "auto", hide_default_value = true, value_parser = shard_size)]
     pub(super) shard_size: ShardSize,
+    /// With --layer-format chunked: how large segments are on average [default: 32 MiB]
+    #[arg(long, value_name = "SIZE", value_parser = segment_size)]
+    segment_size: Option<u64>,
     /// Make no table of contents; kits of 64 MiB and more get one, by which parts of them are fetched
     #[arg(long)]
     no_toc: bool,
@@ -151,9 +156,44 @@ fn layer_format(text: &str) -> Result<LayerFormat, BadValue> {
     match text {
         "tar" => Ok(LayerFormat::Tar),
         "raw" => Ok(LayerFormat::Raw),
+        "chunked" => Ok(LayerFormat::Chunked),
         _ => Err(BadValue::new(
-            "invalid layer format: must be one of 'tar' or 'raw'",
+            "invalid layer format: must be one of 'tar', 'raw' or 'chunked'",
         )),
+    }
+}
+
+/// Reads how large segments are.
+pub(super) fn segment_size(text: &str) -> Result<u64, BadValue> {
+    let bad = |message: String| BadValue::new(message).hint("write a size such as 32MiB");
+    match values::bytes(text) {
+        Ok(size) if (MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE).contains(&size) => Ok(size),
+        Ok(_) => Err(bad(format!(
+            "segments of '{text}' cannot be: a size is {} to {}",
+            human::bytes(MIN_SEGMENT_SIZE),
+            human::bytes(MAX_SEGMENT_SIZE)
+        ))),
+        Err(_) => Err(bad(format!("'{text}' is not a size of segments"))),
+    }
+}
+
+/// Refuses what segments cannot be.
+fn check_segments(args: &Args) -> Result<(), Failure> {
+    let usage = |message: &str| Failure::new(Kind::Usage, message);
+    match args.layer_format {
+        LayerFormat::Chunked if args.compression != Compression::None => {
+            Err(usage("layers that are compressed cannot be in segments")
+                .detail(
+                    "--layer-format chunked and --compression were given, or stand in the settings",
+                )
+                .hint(
+                    "one changed byte would change all that follows it: add `--compression none`",
+                ))
+        }
+        LayerFormat::Tar | LayerFormat::Raw if args.segment_size.is_some() => Err(usage(
+            "--segment-size is of use with --layer-format chunked alone",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -197,6 +237,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         });
     }
     push::check(args)?;
+    check_segments(args)?;
     let source = kitfile_source::locate(&args.directory, args.file.as_deref())?;
     let progress = context.progress();
     let rules = read_rules(&args.directory)?;
@@ -222,6 +263,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         compression: args.compression,
         layer_format: args.layer_format,
         shard_size: args.shard_size,
+        segment_size: args.segment_size,
         toc: !args.no_toc,
         threads: threads(args.threads),
     };
@@ -234,6 +276,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context,
     );
     tell_claimed(&options.parents, &prepared, context);
+    told::tell_cuts(&options, &prepared, context);
     if args.dry_run {
         return report::list(&args.output.format, &prepared, context);
     }

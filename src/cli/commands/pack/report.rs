@@ -30,6 +30,9 @@ struct LayerDocument<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<&'static str>,
+    /// How many segments it is in, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<usize>,
     bytes: u64,
     file_count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +139,10 @@ pub(super) fn tell(options: &Options, report: &Report, context: &Context) {
         let layer = &layers[0];
         let noun = kit::noun(layer.entry.section);
         let digest = layer.descriptor.digest;
+        if !layer.segments.is_empty() {
+            tell_segments(layer, context);
+            continue;
+        }
         match layer.stored {
             Some(Committed::Stored) => {
                 ui.status(format_args!("Saved {noun} layer: {digest}"));
@@ -217,6 +224,34 @@ fn tell_shards(layers: &[PackedLayer], context: &Context) {
     }
 }
 
+/// Tells what became of a layer in segments.
+fn tell_segments(layer: &PackedLayer, context: &Context) {
+    let ui = &context.ui;
+    let noun = kit::noun(layer.entry.section);
+    let count = |wanted| {
+        let segments = layer.segments.iter();
+        let segments = segments.filter(|segment| segment.stored == Some(wanted));
+        human::number(segments.count() as u64)
+    };
+    ui.status(format_args!(
+        "Saved {noun} layer: {} in segments, {} new, {} already there",
+        layer.descriptor.digest,
+        count(Committed::Stored),
+        count(Committed::AlreadyThere)
+    ));
+    for segment in &layer.segments {
+        match segment.stored {
+            Some(Committed::Healed) => {
+                warn_healed(ui, &format!("segment of the {noun} layer"), segment.digest);
+            }
+            Some(Committed::Stored) => {
+                ui.debug(format_args!("Saved segment: {}", segment.digest));
+            }
+            _ => ui.debug(format_args!("Already saved segment: {}", segment.digest)),
+        }
+    }
+}
+
 /// Prints what was packed: the digest on standard output, or all of it.
 pub(super) fn print(
     format: &Format,
@@ -247,6 +282,7 @@ pub(super) fn print(
                 digest: Some(layer.descriptor.digest.to_string()),
                 size: Some(layer.descriptor.size),
                 stored: layer.stored.map(word),
+                segments: Some(layer.segments.len()).filter(|count| *count > 0),
                 bytes: layer.bytes,
                 file_count: layer.files,
                 files: None,
@@ -288,6 +324,7 @@ pub(super) fn list(format: &Format, prepared: &Prepared, context: &Context) -> R
             media_type: None,
             digest: None,
             size: None,
+            segments: None,
             stored: None,
             bytes: tree.bytes(index),
             file_count: files.len(),

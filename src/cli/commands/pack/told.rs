@@ -2,10 +2,10 @@
 
 use crate::{
     archive::ignore::FILE_NAME,
-    cli::Context,
+    cli::{Context, human},
     ops::{
         licence::Licence,
-        pack::{self, Prepared},
+        pack::{self, Options, Prepared},
     },
 };
 
@@ -58,4 +58,20 @@ pub(in crate::cli::commands) fn tell_left_out(
             .ui
             .status(format_args!("Left out: {}", parts.join(", ")));
     }
+}
+
+/// Tells what layers in segments mean for who gets the kit.
+pub(super) fn tell_cuts(options: &Options, prepared: &Prepared, context: &Context) {
+    let Some(cuts) = pack::cuts(options, prepared) else {
+        return;
+    };
+    let from = human::bytes(cuts.from);
+    let target = human::bytes(cuts.target);
+    context.ui.status(if pack::has_cuts(&cuts, prepared) {
+        format!(
+            "Layers of {from} and more are kept in segments of some {target}: only `kit` reads this kit, and `kit convert --layer-format tar` makes one of it that all read"
+        )
+    } else {
+        format!("No layer has {from}: the kit is the same as with --layer-format tar")
+    });
 }

@@ -190,10 +190,12 @@ fn report(
     contents: &Contents<'_>,
 ) -> Result<ShowReport, Failure> {
     let layers = contents.root().layers();
+    // The table of contents was opened, so they are what it tells of.
+    let plain = manifest.plain_layers().unwrap_or_default();
     let mut rows: Vec<Row> = Vec::new();
     let all: Vec<usize> = (0..layers.len()).collect();
     contents.each_table(&all, &mut |position, table| {
-        let (layer, told) = (&manifest.layers[position], &layers[position]);
+        let (layer, told) = (&plain[position].descriptor, &layers[position]);
         let problem = match (&table, told.table) {
             (Some(_), _) => None,
             (None, Err(absence)) => Some(absence.to_string()),
