@@ -35,6 +35,7 @@ pub mod glob;
 pub mod http;
 pub mod kitfile;
 pub mod limits;
+pub mod model;
 pub mod oci;
 pub mod ops;
 pub mod origins;

@@ -38,6 +38,26 @@ pub(crate) fn number(count: u64) -> String {
     text
 }
 
+/// Returns a large number in thousands, millions and so on, rounded down to two decimals: `8.03 B`.
+pub(crate) fn large(count: u64) -> String {
+    const NAMES: [(u64, &str); 3] = [
+        (1_000_000_000_000, "T"),
+        (1_000_000_000, "B"),
+        (1_000_000, "M"),
+    ];
+    match NAMES.iter().find(|(unit, _)| count >= *unit) {
+        None => number(count),
+        Some((unit, name)) => {
+            let hundredths = count / (unit / 100);
+            format!(
+                "{}.{:02} {name}",
+                number(hundredths / 100),
+                hundredths % 100
+            )
+        }
+    }
+}
+
 /// Returns a number and what it counts: `1 file`, `2,000 files`, `3 entries`.
 pub(crate) fn count(count: u64, noun: &str) -> String {
     let number = number(count);
@@ -64,6 +84,21 @@ pub(crate) fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_are_rounded_down_to_two_decimals() {
+        for (count, text) in [
+            (0, "0"),
+            (999_999, "999,999"),
+            (1_000_000, "1.00 M"),
+            (8_030_261_248, "8.03 B"),
+            (999_999_999, "999.99 M"),
+            (1_005_000_000_000, "1.00 T"),
+            (u64::MAX, "18,446,744.07 T"),
+        ] {
+            assert_eq!(large(count), text);
+        }
+    }
 
     #[test]
     fn sizes_are_rounded_down_to_one_decimal() {

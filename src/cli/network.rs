@@ -342,8 +342,8 @@ impl NetworkArgs {
 
 /// The way to kits that are looked into where they are.
 pub(crate) struct Way {
-    access: Access,
-    network: Network,
+    pub(super) access: Access,
+    pub(super) network: Network,
 }
 
 impl Way {

@@ -3,17 +3,20 @@
 use super::{
     Context,
     failure::{Failure, Kind},
-    network::{NetworkArgs, needs_registry},
+    network::{NetworkArgs, Way, needs_registry},
     values::concurrency,
 };
 use crate::{
     oci::Descriptor,
     ops::{
         kit::{self, Documents},
+        look::{self, Model},
         pull::Registries as _,
         remote,
+        toc::Far,
         transfer::Network,
     },
+    progress::Progress,
     reference::Reference,
 };
 
@@ -45,14 +48,37 @@ impl PlaceArgs {
             let store = context.store(command)?;
             kit::look(&store, reference, &context.watcher()).map_err(Failure::from)
         };
-        looked.map_err(|failure| {
-            let failure = failure.about(reference);
-            let registry = reference.repository().and_then(|it| it.registry());
-            match registry.filter(|_| !self.remote && failure.kind == Kind::NotFound) {
-                Some(registry) => failure.hint(format!("--remote looks for it in {registry}")),
-                None => failure,
-            }
-        })
+        looked.map_err(|failure| self.not_found(reference, failure))
+    }
+
+    /// Finds a kit as [`PlaceArgs::look`] does, and looks into its models.
+    pub(crate) fn look_into(
+        &self,
+        reference: &Reference,
+        command: &'static str,
+        context: &Context,
+    ) -> Result<(Descriptor, Documents, Vec<Model>), Failure> {
+        let progress = context.progress();
+        if self.remote {
+            let way = Way::new(&self.network, reference, context)?;
+            return look_into_registry(&way, reference, &progress)
+                .map_err(|failure| self.not_found(reference, failure));
+        }
+        let (descriptor, documents) = self.look(reference, command, context)?;
+        let store = context.store(command)?;
+        let place = look::Place::Store(&store);
+        let models = look::models(reference, &documents, place, &progress)?;
+        Ok((descriptor, documents, models))
+    }
+
+    /// Says where else the kit may be.
+    fn not_found(&self, reference: &Reference, failure: Failure) -> Failure {
+        let failure = failure.about(reference);
+        let registry = reference.repository().and_then(|it| it.registry());
+        match registry.filter(|_| !self.remote && failure.kind == Kind::NotFound) {
+            Some(registry) => failure.hint(format!("--remote looks for it in {registry}")),
+            None => failure,
+        }
     }
 }
 
@@ -67,4 +93,23 @@ pub(crate) fn look_in_registry(
     let repository = access.repository(name)?;
     let progress = context.progress();
     Ok(Network::new()?.wait(&progress, remote::look(&repository, reference))?)
+}
+
+/// Reads the documents of a kit in its registry, and the beginnings of its models.
+fn look_into_registry(
+    way: &Way,
+    reference: &Reference,
+    progress: &dyn Progress,
+) -> Result<(Descriptor, Documents, Vec<Model>), Failure> {
+    let repository = way.access.repository(needs_registry(reference)?)?;
+    let looked = remote::look(&repository, reference);
+    let (descriptor, documents) = way.network.wait(progress, looked)?;
+    let parts = way.streams(progress).parts();
+    let far = Far {
+        parts: &parts,
+        repository: &repository,
+    };
+    let place = look::Place::Registry(far);
+    let models = look::models(reference, &documents, place, progress)?;
+    Ok((descriptor, documents, models))
 }

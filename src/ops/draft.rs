@@ -1,10 +1,15 @@
 //! Drafts a Kitfile for a directory that has none.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use super::{
     Error,
+    files::is_below,
     licence::{self, Licence},
+    look::{Folder, Model},
 };
 use crate::{
     archive::{
@@ -13,10 +18,12 @@ use crate::{
         walk::{self, FollowLinks, Seen},
     },
     kitfile::{
-        Kitfile,
+        self, Kitfile, Value,
         guess::{self, ListedFile, Listing},
     },
+    model::Facts,
     progress::Progress,
+    store,
 };
 
 /// A Kitfile that nobody wrote.
@@ -80,6 +87,9 @@ pub fn run(
     if let Licence::Known(identifier) = &licence {
         kitfile.set_licence(identifier);
     }
+    if let Some(model) = model(context, &kitfile, &found.tree, progress)? {
+        kitfile.set_model(model.format.name(), parameters(&model.facts));
+    }
     // What is left out of this Kitfile is told by the walk that packs it.
     let left_out = left_out.into_iter();
     Ok(Draft {
@@ -90,6 +100,58 @@ pub fn run(
             .map(|left| format!("`{}` ({})", left.path, left.reason))
             .collect(),
     })
+}
+
+/// Looks into the files of the model, and returns what they are if they are one.
+fn model(
+    context: &Path,
+    kitfile: &Kitfile,
+    tree: &Tree,
+    progress: &dyn Progress,
+) -> Result<Option<Model>, Error> {
+    let Some(path) = kitfile
+        .model
+        .as_ref()
+        .map(|model| kitfile::clean(&model.path))
+    else {
+        return Ok(None);
+    };
+    let mut folder = Folder::new(context);
+    for entry in tree.entries(0) {
+        if progress.cancelled() {
+            return Err(store::Error::Interrupted.into());
+        }
+        if entry.kind() == Kind::File
+            && let Ok(path) = String::from_utf8(entry.path())
+        {
+            folder.file(&path, entry.size(), progress);
+        }
+    }
+    let mut models = folder.finish();
+    models.retain(|model| is_below(&model.path, &path));
+    Ok(models.pop().filter(|_| models.is_empty()))
+}
+
+/// Returns what a model says of itself, by the names that the `ModelPack` specification has, where
+/// it has some.
+fn parameters(facts: &Facts) -> BTreeMap<String, Value> {
+    let text = |text: Option<&str>| text.map(|it| Value::Text(it.to_owned()));
+    let number = |number: Option<u64>| number.map(|it| Value::Integer(it.into()));
+    let precision = match &facts.quantization {
+        Some(_) => None,
+        None => facts.main_type(),
+    };
+    let all = [
+        ("architecture", text(facts.architecture.as_deref())),
+        ("contextLength", number(facts.context_length)),
+        ("parameterCount", number(facts.parameters)),
+        ("precision", text(precision)),
+        ("quantization", text(facts.quantization.as_deref())),
+    ];
+    let known = all.into_iter();
+    known
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 /// Lists what a draft looks at: two levels of names, and what lies beside private files.

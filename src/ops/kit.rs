@@ -58,18 +58,14 @@ impl Kit {
         documents: Documents,
         place: Place,
     ) -> Result<Self, Error> {
+        let layers = documents.layers(reference)?;
         let Documents {
             stored,
             kitfile,
             carried,
-            diff_ids,
             ..
         } = documents;
         let manifest = stored.manifest;
-        let layers = match &diff_ids {
-            None => match_layers(reference, &manifest, &kitfile)?,
-            Some(diff_ids) => modelpack::match_layers(reference, &manifest, &kitfile, diff_ids)?,
-        };
         Ok(Self {
             reference: reference.clone(),
             descriptor,
@@ -278,6 +274,15 @@ impl Documents {
             carried,
             diff_ids,
         })
+    }
+
+    /// Returns the layers in the order of the manifest.
+    pub(super) fn layers(&self, reference: &Reference) -> Result<Vec<Layer>, Error> {
+        let (manifest, kitfile) = (&self.stored.manifest, &self.kitfile);
+        match &self.diff_ids {
+            None => match_layers(reference, manifest, kitfile),
+            Some(diff_ids) => modelpack::match_layers(reference, manifest, kitfile, diff_ids),
+        }
     }
 
     /// Returns the blobs that [`Documents::read`] asks for at most, each with the limit on its

@@ -15,6 +15,7 @@ pub mod kit;
 pub mod licence;
 pub mod list;
 pub mod load;
+pub mod look;
 pub mod migrate;
 mod modelpack;
 pub mod pack;

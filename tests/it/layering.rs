@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("filter", &["glob", "kitfile", "oci", "suggest"]),
     ("chunk", &["digest"]),
     ("toc", &["chunk", "digest", "oci"]),
+    ("model", &[]),
     // Mechanisms: each talks to one thing outside.
     ("failpoint", &[]),
     ("platform", &["failpoint"]),
@@ -85,6 +86,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "kitfile",
             "limits",
+            "model",
             "oci",
             "platform",
             "progress",
@@ -112,6 +114,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "kitfile",
             "limits",
+            "model",
             "oci",
             "ops",
             "origins",

@@ -49,6 +49,7 @@ mod login; // logins that a registry takes or refuses
 mod login_files;
 mod login_hints; // where logins are kept and found
 mod login_network; // certificates, proxies, retries
+mod look;
 mod look_remote;
 mod migrate; // kits out of the store of KitOps
 mod modelpack;

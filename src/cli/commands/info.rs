@@ -12,11 +12,14 @@ use crate::{
         values::reference,
     },
     kitfile::Kitfile,
-    ops::toc,
+    ops::{look::Model, toc},
     reference::Reference,
 };
 
 /// Print the Kitfile of a kit, or a part of it
+///
+/// With the whole Kitfile, it is told what the models are, as far as the beginnings of GGUF and
+/// safetensors files say.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Print the Kitfile", "kit info team/net:1.0"),
@@ -46,16 +49,50 @@ pub(crate) struct Args {
 
 /// Prints what was asked for, a text as it is and everything else as YAML.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let (_, kit) = args.place.look(&args.reference, "kit info", context)?;
+    let command = "kit info";
+    let is_for_people = matches!(args.output.format, Format::Table);
+    let (kit, models) = if is_for_people && args.filter.is_empty() {
+        let (_, kit, models) = args.place.look_into(&args.reference, command, context)?;
+        (kit, models)
+    } else {
+        let (_, kit) = args.place.look(&args.reference, command, context)?;
+        (kit, Vec::new())
+    };
     print(args, &kit.kitfile, context)?;
-    if let (Format::Table, Some(toc)) = (&args.output.format, toc::descriptor(&kit.stored.manifest))
-    {
+    for model in &models {
+        context.ui.status(describe(model));
+    }
+    if is_for_people && let Some(toc) = toc::descriptor(&kit.stored.manifest) {
         let size = human::bytes(toc.size);
         context
             .ui
             .status(format_args!("Table of contents: {} ({size})", toc.digest));
     }
     Ok(())
+}
+
+/// Returns what is known of a model as a line.
+fn describe(model: &Model) -> String {
+    let facts = &model.facts;
+    let mut words = vec![model.format.to_string()];
+    words.extend(facts.architecture.clone());
+    let parameters = facts.parameters.map(human::large);
+    words.extend(parameters.map(|count| format!("{count} parameters")));
+    let kind = facts.quantization.as_deref().or_else(|| facts.main_type());
+    words.extend(kind.map(str::to_owned));
+    let context = facts.context_length.map(human::number);
+    words.extend(context.map(|count| format!("{count} tokens of context")));
+    words.extend(facts.tensors.map(|count| human::count(count, "tensor")));
+    let files = match model.files {
+        1 => String::new(),
+        files => format!(" ({})", human::count(files, "file")),
+    };
+    let doubt = if model.verified {
+        ""
+    } else {
+        " (not verified)"
+    };
+    format!("Model {}{files}: {}{doubt}", model.path, words.join(", "))
 }
 
 fn print(args: &Args, kitfile: &Kitfile, context: &Context) -> Result<(), Failure> {

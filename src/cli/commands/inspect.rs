@@ -1,5 +1,7 @@
 //! `kit inspect`
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,13 +16,15 @@ use crate::{
     },
     digest::Digest,
     oci::{Manifest, annotation},
-    ops::toc,
+    ops::{look::Model, toc},
     progress::Silent,
     reference::Reference,
     store::Store,
 };
 
 /// Print everything that is known of a kit, as JSON
+///
+/// Of its models that is what the beginnings of GGUF and safetensors files say.
 #[derive(clap::Args)]
 #[command(after_help = examples(&[
     ("Print digest, Kitfile and manifest", "kit inspect team/net:1.0"),
@@ -53,6 +57,42 @@ struct Document<'a> {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     toc: Option<Toc>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models: Vec<Looked<'a>>,
+}
+
+/// What the files of a model say.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Looked<'a> {
+    path: &'a str,
+    files: u64,
+    format: &'static str,
+    architecture: Option<&'a str>,
+    parameters: Option<u64>,
+    tensors: Option<u64>,
+    types: &'a BTreeMap<String, u64>,
+    quantization: Option<&'a str>,
+    context_length: Option<u64>,
+    verified: bool,
+}
+
+impl<'a> Looked<'a> {
+    fn at(model: &'a Model) -> Self {
+        let facts = &model.facts;
+        Self {
+            path: &model.path,
+            files: model.files,
+            format: model.format.name(),
+            architecture: facts.architecture.as_deref(),
+            parameters: facts.parameters,
+            tensors: facts.tensors,
+            types: &facts.types,
+            quantization: facts.quantization.as_deref(),
+            context_length: facts.context_length,
+            verified: model.verified,
+        }
+    }
 }
 
 /// The table of contents that the manifest names.
@@ -65,7 +105,17 @@ struct Toc {
 /// Prints the documents of the kit as they are stored, in our indentation.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let command = "kit inspect";
-    let (descriptor, kit) = args.place.look(&args.reference, command, context)?;
+    // Who wants the digest alone need not wait for more.
+    let wants_models = match &args.output.format {
+        Format::Table | Format::Json => true,
+        Format::Template(template) => template.may_use("odels"),
+    };
+    let (descriptor, kit, models) = if wants_models {
+        args.place.look_into(&args.reference, command, context)?
+    } else {
+        let (descriptor, kit) = args.place.look(&args.reference, command, context)?;
+        (descriptor, kit, Vec::new())
+    };
     let manifest = &kit.stored.manifest;
     let made = (!kit.config_is_kitfile()).then(|| kit.kitfile.to_config());
     let config = made.is_some().then(|| raw(&kit.config)).transpose()?;
@@ -88,6 +138,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             digest: toc.digest,
             size: toc.size,
         }),
+        models: models.iter().map(Looked::at).collect(),
     };
     let text = serde_json::to_string(&document).expect("JSON and texts can be written");
     match &args.output.format {

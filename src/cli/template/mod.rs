@@ -66,6 +66,14 @@ impl Template {
         })
     }
 
+    /// Tells whether it may use a field whose name has `word` in it: if not, that need not be there.
+    pub(crate) fn may_use(&self, word: &str) -> bool {
+        let mut dots = self.source.match_indices('.');
+        // `.` alone is all of the data.
+        let is_all = |at: usize| !self.source[at + 1..].starts_with(char::is_alphabetic);
+        self.source.contains(word) || dots.any(|(at, _)| is_all(at))
+    }
+
     /// Writes `data` as the template says. A field `.ModelName` is the key `ModelName` or
     /// `modelName`, so that one document serves JSON and templates.
     pub(crate) fn render(&self, data: &Value) -> Result<String, Error> {

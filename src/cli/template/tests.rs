@@ -248,3 +248,18 @@ fn nesting_without_end_is_refused_not_followed() {
     );
     assert!(render(&chain).ends_with("nested too deeply"));
 }
+
+#[test]
+fn it_is_known_which_fields_a_template_does_not_use() {
+    for (source, may) in [
+        ("{{ .Digest }}", false),
+        ("{{ .manifest.layers }}", false),
+        ("{{ .Models }}", true),
+        ("{{ range .models }}{{ .path }}{{ end }}", true),
+        ("{{ json . }}", true),
+        ("{{.}}", true),
+    ] {
+        let template = Template::parse(source).unwrap();
+        assert_eq!(template.may_use("odels"), may, "{source}");
+    }
+}

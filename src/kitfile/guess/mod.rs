@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Code, Dataset, Docs, Kitfile, McpServer, Model, NAMES, Part, Prompt, clean::is_kit_reference,
+    Code, Dataset, Docs, Kitfile, McpServer, Model, NAMES, Part, Prompt, Value,
+    clean::is_kit_reference,
 };
 
 mod kind;
@@ -81,6 +82,17 @@ impl Kitfile {
             _ => &mut self.package.license,
         };
         identifier.clone_into(place);
+    }
+
+    /// Puts down what the files of the model say it is: its format, and parameters by their names.
+    /// Nothing if there is no model here.
+    pub fn set_model(&mut self, format: &str, parameters: BTreeMap<String, Value>) {
+        if let Some(model) = &mut self.model {
+            format.clone_into(&mut model.format);
+            if !parameters.is_empty() {
+                model.parameters = Some(Value::Map(parameters));
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod far;
 mod rules;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
 };
@@ -21,7 +21,7 @@ pub(super) use self::{
 use super::kit::Layer;
 use crate::{
     digest::Digest,
-    oci::Descriptor,
+    oci::{Descriptor, Manifest},
     store::{self, Store},
 };
 
@@ -39,6 +39,15 @@ pub(super) fn unchanged<'l>(
     };
     let here = layers.iter().filter(is_here);
     Ok(here.map(|layer| layer.descriptor.digest).collect())
+}
+
+/// Returns the layers of a kit that are kept in several blobs, and these.
+pub(super) fn of_manifest(manifest: &Manifest) -> HashMap<Digest, Vec<Descriptor>> {
+    let layers = manifest.plain_layers().unwrap_or_default().into_iter();
+    layers
+        .filter(|layer| !layer.segments.is_empty())
+        .map(|layer| (layer.descriptor.digest, layer.segments))
+        .collect()
 }
 
 /// Opens a layer in the store. Only kinds and sizes of files are checked: for those who hash by

@@ -101,6 +101,19 @@ impl<'c> Contents<'c> {
         }
     }
 
+    /// Opens the table of contents that `manifest` names from the registry. `None` if there is none
+    /// that can be used.
+    pub(super) fn open_far(
+        manifest: &Manifest,
+        far: Far<'c>,
+        progress: &'c dyn Progress,
+    ) -> Result<Option<Self>, Error> {
+        match TocRef::of(manifest) {
+            Ok(Some(toc)) => Self::far(toc, manifest, far, progress),
+            Ok(None) | Err(_) => Ok(None),
+        }
+    }
+
     /// Opens the table of contents that `manifest` names if the store has it. Nothing is said if it
     /// has not.
     pub fn open_here(
@@ -124,7 +137,7 @@ impl<'c> Contents<'c> {
         Some(Self {
             toc,
             root,
-            segments: segments(manifest),
+            segments: super::segments::of_manifest(manifest),
             place: Place::Store(store),
             progress,
         })
@@ -148,7 +161,7 @@ impl<'c> Contents<'c> {
             Ok(root) => Ok(Some(Self {
                 toc,
                 root,
-                segments: segments(manifest),
+                segments: super::segments::of_manifest(manifest),
                 place: if is_small {
                     Place::Memory(bytes.into())
                 } else {
@@ -381,15 +394,6 @@ pub(super) fn shared_tables(
         })?;
     }
     Ok(())
-}
-
-/// Returns the layers of a kit that are kept in several blobs, and these.
-fn segments(manifest: &Manifest) -> HashMap<Digest, Vec<Descriptor>> {
-    let layers = manifest.plain_layers().unwrap_or_default().into_iter();
-    layers
-        .filter(|layer| !layer.segments.is_empty())
-        .map(|layer| (layer.descriptor.digest, layer.segments))
-        .collect()
 }
 
 /// Reads a part of the blob in the store. It is for the caller to check it.

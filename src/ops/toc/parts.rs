@@ -82,12 +82,9 @@ impl<'n> Parts<'n> {
     /// Learns the same of the kit with this manifest.
     #[must_use]
     pub fn of_manifest(mut self, manifest: &Manifest) -> Self {
-        for layer in manifest.plain_layers().unwrap_or_default() {
-            if !layer.segments.is_empty() {
-                let segments = layer.segments.into();
-                self.segments.insert(layer.descriptor.digest, segments);
-            }
-        }
+        let segments = super::super::segments::of_manifest(manifest).into_iter();
+        self.segments
+            .extend(segments.map(|(digest, them)| (digest, them.into())));
         self
     }
 
